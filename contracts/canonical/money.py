@@ -1,0 +1,68 @@
+"""Money: a decimal amount with its currency, and the rounding every part agrees on.
+
+Amounts are rounded half away from zero to the currency's minor unit (ISO 4217), line by line, as
+Business Central rounds line amounts; a document total is the sum of its rounded lines.
+"""
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Annotated, Final
+
+import msgspec
+
+Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$", description="ISO 4217 code")]
+
+_MINOR_UNITS: Final = {"JPY": 0, "KRW": 0, "ISK": 0, "BHD": 3, "KWD": 3, "TND": 3}
+_QUANTA: Final = {digits: Decimal(1).scaleb(-digits) for digits in range(5)}
+LARGEST: Final = Decimal("999999999999.9999")
+
+
+def quantum(currency: str) -> Decimal:
+    """Answer the smallest amount of a currency, as `Decimal('0.01')` for GBP."""
+    return _QUANTA[_MINOR_UNITS.get(currency, 2)]
+
+
+def rounded(amount: Decimal, currency: str) -> Decimal:
+    """Round an amount to the currency's minor unit, half away from zero."""
+    return amount.quantize(quantum(currency), ROUND_HALF_UP)
+
+
+def line_amount(quantity: Decimal, unit_price: Decimal, currency: str) -> Decimal:
+    """Answer the net amount of one line, rounded as the ERP rounds it."""
+    return rounded(quantity * unit_price, currency)
+
+
+class Money(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """An amount of one currency. `amount` is a decimal string on the wire, never a float."""
+
+    amount: Decimal
+    currency: Currency
+
+    def __post_init__(self) -> None:
+        """Refuse what is not an amount: NaN, infinities, more than 16 digits."""
+        if not self.amount.is_finite() or abs(self.amount) > LARGEST:
+            raise ValueError("amount must be a finite decimal of at most 12 integer digits")
+
+    def __add__(self, other: "Money") -> "Money":
+        self._same_currency(other)
+        return Money(amount=self.amount + other.amount, currency=self.currency)
+
+    def __sub__(self, other: "Money") -> "Money":
+        self._same_currency(other)
+        return Money(amount=self.amount - other.amount, currency=self.currency)
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency}"
+
+    def _same_currency(self, other: "Money") -> None:
+        if self.currency != other.currency:
+            raise ValueError(f"{self.currency} and {other.currency} do not add up")
+
+
+def zero(currency: str) -> Money:
+    """Answer nothing, in the given currency, with its minor units shown."""
+    return Money(amount=rounded(Decimal(0), currency), currency=currency)
+
+
+def money(amount: Decimal | str | int, currency: str) -> Money:
+    """Make money rounded to the currency's minor unit."""
+    return Money(amount=rounded(Decimal(amount), currency), currency=currency)
