@@ -45,6 +45,8 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | None = None
     fingerprint: str | None = None
     criticality: str = "status"
+    prefer_wait: float | None = None
+    """Seconds the caller would rather wait than be answered 202 (RFC 7240, section 4.3)."""
 
     def may_act_for(self, customer: str) -> bool:
         """Tell whether the consumer may see and order for this canonical customer id."""

@@ -1,0 +1,108 @@
+"""What a CRM does for us, in our words (system/crm/v1)."""
+
+from typing import Annotated, Protocol
+
+import msgspec
+
+from contracts.canonical.documents import Quote
+from contracts.canonical.ids import CustomerId, ExternalReference, OrderId
+from contracts.canonical.money import Money
+from contracts.canonical.order import Billing, Commercial, CreditState, Fulfilment
+from contracts.canonical.shapes import Canonical, Instant
+from contracts.ports.binding import operation
+
+READ = "system:crm:read"
+WRITE = "system:crm:write"
+
+
+class OrderReport(Canonical, frozen=True, kw_only=True):
+    """Where an order stands, told to the CRM. `version` only ever grows for a reference."""
+
+    reference: ExternalReference
+    version: int
+    order: OrderId
+    customer: CustomerId
+    commercial: Commercial
+    credit: CreditState
+    fulfilment: Fulfilment
+    billing: Billing
+    net_amount: Money
+    message: str
+    """What a sales rep reads: where the order is and what it waits for."""
+    hold_reason: str | None = None
+    quote: str | None = None
+    erp_number: str | None = None
+    warehouse_number: str | None = None
+
+
+class Reports(Canonical, frozen=True, kw_only=True):
+    """Up to 200 reports for one call to the CRM, at most one an order."""
+
+    reports: Annotated[tuple[OrderReport, ...], msgspec.Meta(min_length=1, max_length=200)]
+
+
+class ReportResult(Canonical, frozen=True, kw_only=True):
+    """What became of one report. `retryable` means the same report may succeed later."""
+
+    reference: ExternalReference
+    done: bool
+    retryable: bool = False
+    detail: str | None = None
+
+
+class ReportResults(Canonical, frozen=True, kw_only=True):
+    """One result a report, in the order they were sent."""
+
+    results: tuple[ReportResult, ...]
+
+
+class WonSince(Canonical, frozen=True, kw_only=True):
+    """From when on won deals are wanted."""
+
+    since: Instant
+    cursor: str | None = None
+
+
+class WonDeals(Canonical, frozen=True, kw_only=True):
+    """Deals won since an instant, oldest change first; `cursor` is absent on the last page."""
+
+    deals: tuple[Quote, ...]
+    cursor: str | None = None
+
+
+class Crm(Protocol):
+    """The CRM: authority for deals; a reader of everything else."""
+
+    @operation("GET", "/deals/{reference}", scope=READ, problems=("not-found",))
+    async def get_deal(self, reference: str) -> Quote:
+        """Answer a deal with its lines by the CRM's id (`sf:006...`)."""
+        ...
+
+    @operation("GET", "/won-deals", scope=READ, criticality="sync")
+    async def won_deals(self, query: WonSince) -> WonDeals:
+        """List deals won since an instant: the truth behind any notification that was lost."""
+        ...
+
+    @operation(
+        "POST",
+        "/order-reports",
+        scope=WRITE,
+        criticality="sync",
+        limit="orders",
+        max_body_bytes=2_097_152,
+    )
+    async def report_orders(self, body: Reports) -> ReportResults:
+        """Tell the CRM where orders stand; the newest version of each is enough."""
+        ...
+
+    @operation("GET", "/customers/{reference}", scope=READ, problems=("customer-unknown",))
+    async def customer_of(self, reference: str) -> "AccountLink":
+        """Answer which customer of the ERP an account of the CRM is, or the other way round."""
+        ...
+
+
+class AccountLink(Canonical, frozen=True, kw_only=True):
+    """One row of the cross-reference between CRM accounts and customers."""
+
+    account: str
+    customer: CustomerId

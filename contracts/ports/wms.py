@@ -1,0 +1,126 @@
+"""What a warehouse does for us, in our words (system/wms/v1)."""
+
+from datetime import date
+from typing import Annotated, Protocol
+
+import msgspec
+
+from contracts.canonical.ids import ExternalReference, ItemId
+from contracts.canonical.money import Money
+from contracts.canonical.party import Address
+from contracts.canonical.shapes import Canonical, Quantity
+from contracts.canonical.stock import StockPosition
+from contracts.ports.binding import operation
+
+READ = "system:wms:read"
+WRITE = "system:wms:write"
+
+
+class WarehouseLine(Canonical, frozen=True, kw_only=True):
+    """One line to pick."""
+
+    number: int
+    item: ItemId
+    quantity: Quantity
+    unit_price: Money
+    description: str
+
+
+class ReleaseOrder(Canonical, frozen=True, kw_only=True):
+    """A fulfilment order to be created once. `in_doubt`: an earlier try may have created it."""
+
+    reference: ExternalReference
+    lines: tuple[WarehouseLine, ...]
+    ship_to: Address
+    total: Money
+    warehouse: str | None = None
+    po_number: str | None = None
+    ship_by: date | None = None
+    in_doubt: bool = False
+
+
+class WarehouseOrder(Canonical, frozen=True, kw_only=True):
+    """A fulfilment order as the warehouse holds it."""
+
+    id: str
+    number: str
+    reference: ExternalReference
+    state: str
+    found: bool
+
+
+class CancelRelease(Canonical, frozen=True, kw_only=True):
+    """Which fulfilment order to take back."""
+
+    reference: ExternalReference
+    reason: str
+
+
+class ReleaseCancelled(Canonical, frozen=True, kw_only=True):
+    """What cancelling did. `was_there` is False when there was nothing to take back."""
+
+    was_there: bool
+
+
+class HoldRelease(Canonical, frozen=True, kw_only=True):
+    """Whether the warehouse may pick the order."""
+
+    reference: ExternalReference
+    held: bool
+
+
+class StockEnquiry(Canonical, frozen=True, kw_only=True):
+    """Which items' stock is wanted."""
+
+    items: Annotated[tuple[ItemId, ...], msgspec.Meta(min_length=1, max_length=2000)]
+
+
+class StockPositions(Canonical, frozen=True, kw_only=True):
+    """The positions found; an item the warehouse does not stock is missing."""
+
+    positions: tuple[StockPosition, ...]
+
+
+class Wms(Protocol):
+    """The warehouse: authority for stock and for what was shipped."""
+
+    @operation("POST", "/stock-enquiries", scope=READ, limit="checks")
+    async def stock(self, body: StockEnquiry) -> StockPositions:
+        """Answer what is on hand and available of these items."""
+        ...
+
+    @operation(
+        "POST",
+        "/releases",
+        scope=WRITE,
+        status=201,
+        criticality="capture",
+        limit="orders",
+        max_body_bytes=2_097_152,
+        problems=("business-rule",),
+    )
+    async def release(self, body: ReleaseOrder) -> WarehouseOrder:
+        """Create a fulfilment order once per reference, looking first when in doubt."""
+        ...
+
+    @operation("GET", "/releases/{reference}", scope=READ)
+    async def find_release(self, reference: str) -> WarehouseOrder:
+        """Answer the fulfilment order that carries this reference; 404 if there is none."""
+        ...
+
+    @operation(
+        "POST",
+        "/release-cancellations",
+        scope=WRITE,
+        criticality="capture",
+        limit="orders",
+        problems=("order-not-cancellable",),
+    )
+    async def cancel_release(self, body: CancelRelease) -> ReleaseCancelled:
+        """Take a fulfilment order back that has not been shipped."""
+        ...
+
+    @operation("POST", "/release-holds", scope=WRITE, criticality="capture", limit="orders")
+    async def hold_release(self, body: HoldRelease) -> WarehouseOrder:
+        """Stop or let go on the picking of an order."""
+        ...
