@@ -1,0 +1,1 @@
+"""The journal: long-lived processes that survive anything."""
