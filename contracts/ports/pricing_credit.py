@@ -113,14 +113,23 @@ class Eligibility(Canonical, frozen=True, kw_only=True):
     standing: Standing
 
 
+Part = Literal["price", "credit", "tax", "availability"]
+ALL_PARTS: tuple[Part, ...] = ("price", "credit", "tax", "availability")
+
+
 class QuoteCheck(Canonical, frozen=True, kw_only=True):
-    """Everything about a quote at once. Lines may carry the prices believed to be agreed."""
+    """Everything about a quote at once. Lines may carry the prices believed to be agreed.
+
+    Without the `price` part the lines' own unit prices are taken as agreed, and every line must
+    carry one. Eligibility of customer and items is always checked.
+    """
 
     customer: Reference
     lines: Annotated[tuple[OrderLineRequest, ...], msgspec.Meta(min_length=1, max_length=2000)]
     currency: Currency | None = None
     ship_to: Address | None = None
     on: date | None = None
+    parts: tuple[Part, ...] = ALL_PARTS
 
 
 class PricePart(Canonical, frozen=True, kw_only=True):
