@@ -1,6 +1,6 @@
 """The event taxonomy: one row an event, named in the past tense by what happened to what.
 
-Events leave as CloudEvents 1.0 whose `type` is the row's type, whose `subject` is the ordering key
+Events leave as CloudEvents 1.0 whose `type` is the row's name, whose `subject` is the ordering key
 and whose `id` is minted once. Subscribers may see an event twice and must not mind.
 """
 
@@ -32,7 +32,7 @@ class RecordChanged(Canonical, frozen=True, kw_only=True):
 class EventType(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the taxonomy. `ordering_key` names the field that keeps events in order."""
 
-    type: str
+    name: str
     data: type
     owner: str
     ordering_key: str
@@ -40,35 +40,35 @@ class EventType(msgspec.Struct, frozen=True, kw_only=True):
 
 
 TAXONOMY: Final[Mapping[str, EventType]] = {
-    row.type: row
+    row.name: row
     for row in (
-        EventType(type="crm.deal.won", data=DealWon, owner="system/crm", ordering_key="deal",
+        EventType(name="crm.deal.won", data=DealWon, owner="system/crm", ordering_key="deal",
                   means="A deal was won; it becomes an order."),
-        EventType(type="erp.record.changed", data=RecordChanged, owner="system/erp",
+        EventType(name="erp.record.changed", data=RecordChanged, owner="system/erp",
                   ordering_key="id", means="A master record or document of the ERP changed."),
-        EventType(type="wms.record.changed", data=RecordChanged, owner="system/wms",
+        EventType(name="wms.record.changed", data=RecordChanged, owner="system/wms",
                   ordering_key="id", means="Stock or an order of the warehouse changed."),
-        EventType(type="wms.goods.shipped", data=Shipment, owner="system/wms",
+        EventType(name="wms.goods.shipped", data=Shipment, owner="system/wms",
                   ordering_key="order", means="Goods left the warehouse."),
-        EventType(type="order.accepted", data=Order, owner="process/quote-to-order",
+        EventType(name="order.accepted", data=Order, owner="process/quote-to-order",
                   ordering_key="id", means="The order is durable and will be worked on."),
-        EventType(type="order.provisional", data=Order, owner="process/quote-to-order",
+        EventType(name="order.provisional", data=Order, owner="process/quote-to-order",
                   ordering_key="id", means="Accepted on last known data; validated again later."),
-        EventType(type="order.confirmed", data=Order, owner="process/quote-to-order",
+        EventType(name="order.confirmed", data=Order, owner="process/quote-to-order",
                   ordering_key="id", means="The ERP holds exactly one order for it."),
-        EventType(type="order.released", data=Order, owner="process/quote-to-order",
+        EventType(name="order.released", data=Order, owner="process/quote-to-order",
                   ordering_key="id", means="The warehouse may pick it."),
-        EventType(type="order.held", data=Order, owner="process/quote-to-order",
+        EventType(name="order.held", data=Order, owner="process/quote-to-order",
                   ordering_key="id", means="It waits for credit or price approval."),
-        EventType(type="order.excepted", data=Order, owner="process/quote-to-order",
+        EventType(name="order.excepted", data=Order, owner="process/quote-to-order",
                   ordering_key="id", means="It stopped; somebody must act."),
-        EventType(type="order.cancelled", data=Order, owner="process/quote-to-order",
+        EventType(name="order.cancelled", data=Order, owner="process/quote-to-order",
                   ordering_key="id", means="It was taken back and everything done was undone."),
-        EventType(type="order.credited", data=CreditMemo, owner="process/quote-to-order",
+        EventType(name="order.credited", data=CreditMemo, owner="process/quote-to-order",
                   ordering_key="reference", means="A credit memo was posted against it."),
-        EventType(type="order.invoiced", data=Invoice, owner="process/billing",
+        EventType(name="order.invoiced", data=Invoice, owner="process/billing",
                   ordering_key="number", means="An invoice was posted for it."),
-        EventType(type="invoice.paid", data=Payment, owner="process/billing",
+        EventType(name="invoice.paid", data=Payment, owner="process/billing",
                   ordering_key="invoice", means="Money was received for an invoice."),
     )
 }  # fmt: skip
