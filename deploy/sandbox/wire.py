@@ -1,0 +1,345 @@
+"""How a simulator speaks HTTP: request, reply, and the acting out of faults on the wire."""
+
+import asyncio
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from deploy.sandbox.faults import Fault, FaultSwitch
+
+__all__ = [
+    "ASGIApp",
+    "Answerer",
+    "Receive",
+    "Reply",
+    "Request",
+    "RequestJournal",
+    "Scope",
+    "Send",
+    "act_out",
+    "json_reply",
+    "read_request",
+    "send_reply",
+    "serve",
+]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+_encode_json = msgspec.json.Encoder(decimal_format="string").encode
+
+
+class Request:
+    """One HTTP request, its body read to the end.
+
+    ``path`` is decoded and starts where the vendor is mounted; ``raw_path`` is the same before
+    decoding; ``headers`` have lower-case names.
+    """
+
+    __slots__ = ("_query", "body", "headers", "method", "path", "query_string", "raw_path", "scope")
+
+    def __init__(self, scope: Scope, body: bytes) -> None:
+        self.scope = scope
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.raw_path: str = scope.get("raw_path", b"").decode("latin-1") or self.path
+        self.query_string: str = scope.get("query_string", b"").decode("latin-1")
+        self.headers: dict[str, str] = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in scope["headers"]
+        }
+        self.body = body
+        self._query: dict[str, str] | None = None
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The query parameters, decoded once, on first use; of a repeated name the last."""
+        if self._query is None:
+            self._query = dict(parse_qsl(self.query_string, keep_blank_values=True))
+        return self._query
+
+    def form(self) -> dict[str, str]:
+        """The body read as application/x-www-form-urlencoded."""
+        return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+class Reply:
+    """What goes back: a status, a whole body, and headers beside content-length."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes = b"",
+        headers: tuple[tuple[bytes, bytes], ...] = ((b"content-type", b"application/json"),),
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers
+
+
+class Answerer(Protocol):
+    """The three things ``serve`` needs from a vendor."""
+
+    name: str
+
+    def operation(self, request: Request) -> str:
+        """What the fault switch and the journal call this request (``salesOrders.create``)."""
+        ...
+
+    async def answer(self, request: Request) -> Reply:
+        """Do the work and answer; every refusal of the vendor is a reply, not an exception."""
+        ...
+
+    def refusal(self, request: Request, fault: Fault) -> Reply:
+        """A throttle, outage or error fault in the vendor's own words."""
+        ...
+
+
+class RequestJournal:
+    """The latest requests in memory, oldest first, and how many there were in all."""
+
+    def __init__(self, size: int = 10_000) -> None:
+        self._entries: deque[tuple[int, float, str, str, str, str, int, float, str | None]] = deque(
+            maxlen=size
+        )
+        self.total = 0
+
+    def note(
+        self,
+        system: str,
+        operation: str,
+        request: Request,
+        *,
+        status: int,
+        seconds: float,
+        fault: str | None,
+    ) -> None:
+        """Remember one exchange; status 0 means that no answer was sent."""
+        self.total += 1
+        self._entries.append(
+            (
+                self.total,
+                time.time() - seconds,
+                system,
+                operation,
+                request.method,
+                request.path,
+                status,
+                seconds,
+                fault,
+            )
+        )
+
+    def entries(self, system: str | None = None, since: int = 0) -> Iterator[dict[str, object]]:
+        """Exchanges after number ``since`` that are still remembered, oldest first."""
+        for number, at, name, operation, method, path, status, seconds, fault in self._entries:
+            if number > since and (system is None or name == system):
+                yield {
+                    "number": number,
+                    "at": at,
+                    "system": name,
+                    "operation": operation,
+                    "method": method,
+                    "path": path,
+                    "status": status,
+                    "milliseconds": round(seconds * 1000, 3),
+                    "fault": fault,
+                }
+
+    def forget(self) -> None:
+        """Start over."""
+        self._entries.clear()
+        self.total = 0
+
+
+def json_reply(status: int, value: object, *headers: tuple[bytes, bytes]) -> Reply:
+    """A JSON answer; Decimals are written as strings."""
+    return Reply(
+        status,
+        _encode_json(value),
+        ((b"content-type", b"application/json; charset=utf-8"), *headers),
+    )
+
+
+async def read_request(scope: Scope, receive: Receive) -> Request | None:
+    """Read the whole request; None when the caller went away or sent over 64 MiB."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message["type"] != "http.request":
+        return None
+    if message.get("more_body", False):
+        pieces = [body]
+        size = len(body)
+        while message.get("more_body", False):
+            message = await receive()
+            piece = message.get("body", b"")
+            size += len(piece)
+            if message["type"] != "http.request" or size > MAX_BODY_BYTES:
+                return None
+            pieces.append(piece)
+        body = b"".join(pieces)
+    return Request(scope, body)
+
+
+async def send_reply(send: Send, reply: Reply) -> None:
+    """Send a whole answer with its length."""
+    length = (b"content-length", str(len(reply.body)).encode())
+    await send(
+        {
+            "type": "http.response.start",
+            "status": reply.status,
+            "headers": [*reply.headers, length],
+        }
+    )
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+async def serve(
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    vendor: Answerer,
+    faults: FaultSwitch,
+    journal: RequestJournal,
+) -> None:
+    """Serve one request of a vendor: read, ask the fault switch, work, answer or act out."""
+    started = time.perf_counter()
+    request = await read_request(scope, receive)
+    if request is None:
+        return
+    operation = vendor.operation(request)
+    fault = await faults.before(vendor.name, operation)
+    if fault is None:
+        reply = await vendor.answer(request)
+        await send_reply(send, reply)
+        status = reply.status
+    else:
+        status = await act_out(request, send, vendor, fault)
+    journal.note(
+        vendor.name,
+        operation,
+        request,
+        status=status,
+        seconds=time.perf_counter() - started,
+        fault=None if fault is None else fault.kind,
+    )
+
+
+async def act_out(request: Request, send: Send, vendor: Answerer, fault: Fault) -> int:
+    """Act one fault out; answers the status that the caller saw, 0 for none."""
+    match fault.kind:
+        case "error_before" | "throttle":
+            reply = vendor.refusal(request, fault)
+        case "outage" if fault.status != 0:
+            reply = vendor.refusal(request, fault)
+        case "outage" | "reset":
+            await _hang_up(request.scope, send, reset=fault.kind == "reset")
+            return 0
+        case "error_after":
+            await vendor.answer(request)
+            reply = vendor.refusal(request, fault)
+        case "drop_after":
+            await vendor.answer(request)
+            await _hang_up(request.scope, send, reset=False)
+            return 0
+        case "half_answer":
+            await _send_half(request.scope, send, await vendor.answer(request))
+            return 0
+        case "slow_answer":
+            reply = await vendor.answer(request)
+            await _send_slowly(send, reply, fault.latency)
+            return reply.status
+        case "truncated_json":
+            whole = await vendor.answer(request)
+            reply = Reply(200, whole.body[: len(whole.body) * 2 // 3], whole.headers)
+        case "latency" | "lost_push" | "duplicate_push":  # never handed to a request
+            reply = await vendor.answer(request)
+    await send_reply(send, reply)
+    return reply.status
+
+
+async def _hang_up(scope: Scope, send: Send, *, reset: bool) -> None:
+    """Close the caller's connection without a byte of an answer.
+
+    ASGI has no word for this, so the socket is found by its two addresses among this process' own.
+    What is sent afterwards only lets the server finish its bookkeeping; nobody receives it.
+
+    Raises:
+        ConnectionResetError: there is no socket (an in-process transport): the caller sees this
+        instead.
+    """
+    if not _sever(scope, reset=reset):
+        raise ConnectionResetError("the connection was dropped by the fault switch")
+    await send_reply(send, Reply(500))
+
+
+async def _send_half(scope: Scope, send: Send, reply: Reply) -> None:
+    """Announce the whole length, send half of it, and close."""
+    length = (b"content-length", str(max(len(reply.body), 2)).encode())
+    await send(
+        {
+            "type": "http.response.start",
+            "status": reply.status,
+            "headers": [*reply.headers, length],
+        }
+    )
+    half = reply.body[: len(reply.body) // 2]
+    await send({"type": "http.response.body", "body": half, "more_body": True})
+    await asyncio.sleep(0.02)  # let the half reach the kernel before the socket is shut
+    if not _sever(scope, reset=False):
+        raise ConnectionResetError("the connection was dropped by the fault switch")
+
+
+async def _send_slowly(send: Send, reply: Reply, seconds: float) -> None:
+    """Send the body in ten pieces spread over ``seconds``."""
+    length = (b"content-length", str(len(reply.body)).encode())
+    await send(
+        {
+            "type": "http.response.start",
+            "status": reply.status,
+            "headers": [*reply.headers, length],
+        }
+    )
+    step = max(1, -(-len(reply.body) // 10))
+    for start in range(0, len(reply.body), step):
+        await asyncio.sleep(seconds / 10)
+        piece = reply.body[start : start + step]
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _sever(scope: Scope, *, reset: bool) -> bool:
+    """Shut the socket of this request's connection down; False when this process has none such."""
+    client, server = scope.get("client"), scope.get("server")
+    if not client or not server:
+        return False
+    ends = (client[0], int(client[1])), (server[0], int(server[1]))
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208  # names, not paths
+        try:
+            candidate = socket.socket(fileno=os.dup(int(name)))
+        except OSError:  # the directory's own descriptor, a file, a pipe
+            continue
+        with candidate:
+            try:
+                if (candidate.getpeername()[:2], candidate.getsockname()[:2]) != ends:
+                    continue
+                if reset:
+                    linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # on, zero seconds: closing resets
+                    candidate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                candidate.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+            return True
+    return False
