@@ -1,0 +1,28 @@
+"""Write the documents the code generates now into a folder, to be compared and blessed by a person.
+
+    python -m contracts.governance FOLDER
+
+Nothing here writes into `contracts/openapi`: blessing a document is a reviewed copy.
+"""
+
+import sys
+from pathlib import Path
+
+from contracts.governance.openapi import document, encode
+from contracts.versions import supported
+
+
+def main(arguments: list[str]) -> int:
+    """Generate every document into the folder named by the one argument."""
+    if len(arguments) != 1:
+        sys.stderr.write((__doc__ or "") + "\n")
+        return 2
+    folder = Path(arguments[0])
+    folder.mkdir(parents=True, exist_ok=True)
+    for api in supported():
+        (folder / f"{api.slug}.json").write_bytes(encode(document(api)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,211 @@
+"""Litestar routes for an object that implements a port.
+
+Bodies are decoded by msgspec straight into the canonical struct, so what is accepted is what the
+contract documents; every error leaves as a problem document (RFC 9457).
+"""
+
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+from litestar import Litestar, Request, Response, Router
+from litestar.datastructures import State
+from litestar.enums import MediaType
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+
+from contracts import context
+from contracts.outcomes import CallFailedError, as_problem
+from contracts.ports.binding import BoundOperation, RawReply, RawRequest, Reply, operations
+from contracts.problems import Fault, ProblemError, refuse, render
+from contracts.versions import ApiVersion
+from runtime.rest.faults import faults_of
+from runtime.telemetry import get_logger
+
+PROBLEM_TYPE: Final = "application/problem+json"
+_LONGEST_WAIT: Final = 25.0
+
+_log = get_logger("rest")
+_encoder = msgspec.json.Encoder()
+_AnyRequest = Request[Any, Any, State]
+_Handler = Callable[[_AnyRequest], Awaitable[Response[bytes]]]
+
+
+def application(routers: list[Router]) -> Litestar:
+    """Make the application of a tier: its routers, and one place where errors become problems."""
+    return Litestar(
+        route_handlers=routers,
+        openapi_config=None,
+        exception_handlers={
+            ProblemError: _refused,
+            CallFailedError: _failed,
+            msgspec.ValidationError: _invalid,
+            msgspec.DecodeError: _unreadable,
+            RecursionError: _unreadable,
+            TimeoutError: _too_late,
+            HTTPException: _not_served,
+            Exception: _unexpected,
+        },
+        logging_config=None,
+    )
+
+
+def router_for(api: ApiVersion, implementation: object) -> Router:
+    """Make the router of one API version over the object that implements its port."""
+    handlers = [
+        HTTPRouteHandler(
+            one.operation.path,
+            http_method=one.operation.method,
+            name=f"{api.slug}.{one.name}",
+            media_type=MediaType.JSON,
+            status_code=one.operation.status,
+        )(_endpoint(one, getattr(implementation, one.name)))
+        for one in operations(api.port)
+    ]
+    path = "/webhooks" if api.name == "webhooks" else api.path
+    return Router(path=path, route_handlers=handlers)
+
+
+def _endpoint(one: BoundOperation, method: Callable[..., Awaitable[Any]]) -> _Handler:
+    body_decoder = msgspec.json.Decoder(one.body) if one.body is not None else None
+    path_parameters = one.path_parameters
+
+    async def handle(request: _AnyRequest) -> Response[bytes]:
+        arguments: dict[str, Any] = {name: request.path_params[name] for name in path_parameters}
+        if body_decoder is not None:
+            arguments["body"] = body_decoder.decode(await request.body())
+        if one.query is not None:
+            arguments["query"] = msgspec.convert(
+                {key: _scalar(value) for key, value in request.query_params.items()},
+                type=one.query,
+                strict=False,
+            )
+        if one.raw:
+            arguments["raw"] = await _raw(request)
+        with context.calling(_call_of(request.headers)):
+            return _answer(one, await method(**arguments), request.headers)
+
+    return handle
+
+
+async def _raw(request: _AnyRequest) -> RawRequest:
+    return RawRequest(
+        headers={key.lower(): value for key, value in request.headers.items()},
+        query={key: str(value) for key, value in request.query_params.items()},
+        body=await request.body(),
+    )
+
+
+def _scalar(value: Any) -> Any:
+    return value[-1] if isinstance(value, list) else value
+
+
+def _call_of(headers: Mapping[str, str]) -> context.CallContext:
+    """Answer the running call, with what the caller prefers.
+
+    In one process the gateway has set it; between processes its headers carry it, and this
+    process listens only where the gateway can reach it (decision record 0006).
+    """
+    call = context.current()
+    if call is context.SYSTEM and context.CONSUMER_HEADER in headers:
+        call = _from_headers(headers)
+    wait = preferred_wait(headers.get("prefer", ""))
+    return msgspec.structs.replace(call, prefer_wait=wait) if wait is not None else call
+
+
+def _from_headers(headers: Mapping[str, str]) -> context.CallContext:
+    budget = headers.get(context.BUDGET_HEADER)
+    accounts = headers.get(context.ACCOUNTS_HEADER)
+    return context.CallContext(
+        correlation_id=headers.get(context.CORRELATION_HEADER, "none"),
+        consumer=headers[context.CONSUMER_HEADER],
+        traceparent=headers.get(context.TRACEPARENT_HEADER),
+        scopes=frozenset(headers.get(context.SCOPES_HEADER, "").split()),
+        accounts=None if accounts is None else tuple(accounts.split()),
+        deadline=time.monotonic() + int(budget) / 1000 if budget and budget.isdigit() else None,
+        idempotency_key=headers.get(context.KEY_HEADER),
+        fingerprint=headers.get(context.FINGERPRINT_HEADER),
+    )
+
+
+def preferred_wait(prefer: str) -> float | None:
+    """Read `wait=N` from a Prefer header (RFC 7240, section 4.3), capped at 25 s; else None."""
+    for preference in prefer.split(","):
+        name, _, value = preference.partition(";")[0].partition("=")
+        if name.strip().lower() == "wait" and value.strip().isdigit():
+            return min(float(value), _LONGEST_WAIT)
+    return None
+
+
+def _answer(one: BoundOperation, result: Any, asked: Mapping[str, str]) -> Response[bytes]:
+    if isinstance(result, RawReply):
+        return Response(result.body, status_code=result.status, media_type=result.content_type)
+    if not isinstance(result, Reply):
+        return Response(
+            _encoder.encode(result), status_code=one.operation.status, media_type=MediaType.JSON
+        )
+    headers: dict[str, str] = {}
+    if result.etag is not None:
+        headers["etag"] = f'"{result.etag}"'
+        if one.operation.method == "GET" and asked.get("if-none-match") == headers["etag"]:
+            return Response(b"", status_code=304, headers=headers)
+    if result.location is not None:
+        headers["location"] = result.location
+    if result.retry_after is not None:
+        headers["retry-after"] = str(math.ceil(result.retry_after))
+    return Response(
+        _encoder.encode(result.body),
+        status_code=result.status,
+        headers=headers,
+        media_type=MediaType.JSON,
+    )
+
+
+def problem_response(error: ProblemError) -> Response[bytes]:
+    """Say a refusal as `application/problem+json`, with Retry-After where it applies."""
+    headers = {}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+    return Response(
+        render(error.problem),
+        status_code=error.problem.status,
+        headers=headers,
+        media_type=PROBLEM_TYPE,
+    )
+
+
+def _refused(_: _AnyRequest, error: ProblemError) -> Response[bytes]:
+    return problem_response(error)
+
+
+def _failed(_: _AnyRequest, error: CallFailedError) -> Response[bytes]:
+    return problem_response(as_problem(error.failure))
+
+
+def _invalid(_: _AnyRequest, error: msgspec.ValidationError) -> Response[bytes]:
+    return problem_response(refuse("invalid-request", errors=faults_of(error)))
+
+
+def _unreadable(_: _AnyRequest, error: Exception) -> Response[bytes]:
+    deep = isinstance(error, RecursionError)
+    fault = Fault(pointer="", detail="nested too deeply" if deep else "not valid JSON")
+    return problem_response(refuse("malformed-request", errors=[fault]))
+
+
+def _too_late(_: _AnyRequest, __: TimeoutError) -> Response[bytes]:
+    return problem_response(refuse("deadline-exceeded", retry_after=1))
+
+
+def _not_served(_: _AnyRequest, error: HTTPException) -> Response[bytes]:
+    slugs = {404: "operation-unknown", 405: "method-not-allowed", 413: "request-too-large"}
+    slug = slugs.get(error.status_code)
+    if slug is None:
+        slug = "malformed-request" if error.status_code < 500 else "internal-error"  # noqa: PLR2004  # the HTTP class boundary
+    return problem_response(refuse(slug))
+
+
+def _unexpected(_: _AnyRequest, error: Exception) -> Response[bytes]:
+    _log.error("call_failed_unexpectedly", error=error)
+    return problem_response(refuse("internal-error"))
