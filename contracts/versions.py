@@ -20,7 +20,7 @@ from contracts.ports.webhooks import Webhooks
 from contracts.ports.wms import Wms
 
 Tier = Literal["experience", "process", "system", "edge"]
-State = Literal["draft", "active", "deprecated", "retired"]
+State = Literal["active", "deprecated", "sunset"]
 
 
 class ApiVersion(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,4 +78,4 @@ VERSIONS: Final[tuple[ApiVersion, ...]] = (
 
 def supported() -> tuple[ApiVersion, ...]:
     """Answer every version that may still be called."""
-    return tuple(api for api in VERSIONS if api.state != "retired")
+    return tuple(api for api in VERSIONS if api.state != "sunset")

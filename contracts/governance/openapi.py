@@ -137,8 +137,8 @@ def _operation(one: BoundOperation, api: ApiVersion, schemas: dict[str, Any]) ->
         body = {"application/json": {"schema": schemas["of"][one.body]}}
         made["requestBody"] = {"required": True, "content": body}
     if one.raw:
-        any_body: dict[str, Any] = {"application/json": {}, "text/xml": {}}
-        made["requestBody"] = {"required": False, "content": any_body}
+        as_it_comes: dict[str, Any] = {"*/*": {}}
+        made["requestBody"] = {"required": False, "content": as_it_comes}
     made["responses"] = _responses(one, schemas)
     made["x-crossdock"] = {
         "idempotency": declared.idempotency,
@@ -146,7 +146,6 @@ def _operation(one: BoundOperation, api: ApiVersion, schemas: dict[str, Any]) ->
         "criticality": declared.criticality,
         "budgetMs": declared.budget_ms,
         "maxBodyBytes": declared.max_body_bytes,
-        "raw": one.raw,
         "lifecycle": _lifecycle(api),
     }
     return made
