@@ -81,7 +81,7 @@ class Concurrency:
         return len(self._waiting)
 
     async def enter(self, max_wait: float | None = None) -> str | None:
-        """Take a place: None when inside, else ``full`` or (after ``max_wait`` s) ``waited_too_long``.
+        """Take a place: None when inside, else ``full`` or, after ``max_wait`` s, ``late``.
 
         Every None must be followed by one ``leave()``.
         """
@@ -98,7 +98,7 @@ class Concurrency:
             if turn.done():  # the place came in the very moment of giving up
                 return None
             self._waiting.remove(turn)
-            return "waited_too_long"
+            return "late"
         except asyncio.CancelledError:
             if turn.done():
                 self.leave()
