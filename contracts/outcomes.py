@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from contracts.problems import ProblemError, refuse
+from contracts.problems import Problem, ProblemError, refuse
 
 Category = Literal[
     "master-data-mismatch",
@@ -85,15 +85,42 @@ def in_doubt(failure: Failure) -> bool:
 
 
 def as_problem(failure: Failure) -> ProblemError:
-    """Say a failed vendor call in the caller's words."""
+    """Say a failed vendor call in the caller's words.
+
+    The extension members `system`, `mayHaveHappened` and `category` let a remote caller read the
+    failure back (`from_problem`), so that a tier deployed apart decides as one in process.
+    """
     match failure:
-        case Unavailable(system=system):
-            return refuse("upstream-unavailable", retry_after=2, system=system)
+        case Unavailable(system=system, may_have_happened=doubt):
+            return refuse(
+                "upstream-unavailable", retry_after=2, system=system, mayHaveHappened=doubt
+            )
         case Throttled(system=system, retry_after=seconds):
             return refuse("upstream-throttled", retry_after=seconds, system=system)
-        case Rejected(reason=reason, detail=detail, system=system):
-            return refuse(reason, detail=detail, system=system)
+        case Rejected(system=system, reason=reason, detail=detail, category=category):
+            return refuse(reason, detail=detail, system=system, category=category)
         case Conflict(system=system):
             return refuse("conflict", system=system)
-        case Malformed(system=system):
-            return refuse("upstream-malformed", retry_after=30, system=system)
+        case Malformed(system=system, may_have_happened=doubt):
+            return refuse(
+                "upstream-malformed", retry_after=30, system=system, mayHaveHappened=doubt
+            )
+
+
+def from_problem(problem: Problem, *, system: str, retry_after: float | None) -> Failure:
+    """Read a failed vendor call back from the problem another tier answered."""
+    told = problem.extensions
+    system = str(told.get("system", system))
+    doubt = bool(told.get("mayHaveHappened", True))
+    match problem.slug:
+        case "upstream-throttled" | "quota-exceeded" | "overloaded" | "draining":
+            return Throttled(system=system, retry_after=retry_after or 1.0)
+        case "conflict":
+            return Conflict(system=system, detail=problem.detail)
+        case "upstream-malformed":
+            return Malformed(system=system, detail=problem.detail, may_have_happened=doubt)
+        case slug if problem.retryable:
+            return Unavailable(system=system, may_have_happened=doubt, because=slug)
+        case slug:
+            category = msgspec.convert(told.get("category", "erp-business-rule"), Category)
+            return Rejected(system=system, reason=slug, detail=problem.detail, category=category)

@@ -414,3 +414,14 @@ def render(problem: Problem) -> bytes:
     body: dict[str, Any] = msgspec.to_builtins(problem)
     extensions = body.pop("extensions", {})
     return _encoder.encode({**extensions, **body})
+
+
+_members = frozenset(Problem.__struct_encode_fields__) - {"extensions"}
+
+
+def parse(body: bytes) -> Problem:
+    """Read a problem another tier rendered; raise `msgspec.DecodeError` for anything else."""
+    told = msgspec.json.decode(body, type=dict[str, Any])
+    extensions = {name: value for name, value in told.items() if name not in _members}
+    known = {name: value for name, value in told.items() if name in _members}
+    return msgspec.convert({**known, "extensions": extensions}, Problem)

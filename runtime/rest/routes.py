@@ -56,7 +56,7 @@ def router_for(api: ApiVersion, implementation: object) -> Router:
     """Make the router of one API version over the object that implements its port."""
     handlers = [
         HTTPRouteHandler(
-            one.operation.path,
+            one.operation.path.replace("}", ":str}"),
             http_method=one.operation.method,
             name=f"{api.slug}.{one.name}",
             media_type=MediaType.JSON,
