@@ -1,0 +1,1 @@
+"""Order files as a channel: read, submitted through the gateway, reconciled with the ERP."""
