@@ -1,0 +1,170 @@
+"""The meters of an account's budget: each keeps one kind of limit, exactly, without I/O or clock.
+
+All say when a cost could be taken (`wait`, 0 for now), take it when the call starts and learn what
+became of it when the call ends. Between the two the cost counts in full.
+"""
+
+from collections import deque
+from typing import Protocol
+
+import msgspec
+
+__all__ = ["Bucket", "BucketMeter", "DailyMeter", "Meter", "Window", "WindowMeter"]
+
+_PACE_SECONDS = 10.0
+"""Over how long the pace of calls is measured for a forecast."""
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """At most `limit` calls in any span of `seconds`."""
+
+    limit: int
+    seconds: float
+
+
+class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+    """Credits: at most `capacity`, and `restore` more each second."""
+
+    capacity: float
+    restore: float
+
+
+class Meter(Protocol):
+    """One limit: says when a cost could be taken, takes it, and learns when the call ended."""
+
+    def wait(self, now: float, cost: float, *, high: bool, ahead: int = 0) -> float:
+        """Answer in how many seconds `cost` could be taken after `ahead` like it; 0 for now."""
+        ...
+
+    def take(self, cost: float) -> None:
+        """Count a call that starts."""
+        ...
+
+    def end(self, now: float, reserved: float, charged: float) -> None:
+        """Count what a call that took `reserved` really cost; 0 when it was never sent."""
+        ...
+
+
+class WindowMeter:
+    """A sliding window in which a call under way counts, and counts on from its end."""
+
+    def __init__(self, window: Window, reserve: float) -> None:
+        self.window = window
+        self._ended: deque[float] = deque()
+        self._running = 0
+        self._low = max(1, window.limit - round(window.limit * reserve))
+
+    def used(self, now: float) -> int:
+        """How many calls the window holds, those under way included."""
+        horizon = now - self.window.seconds
+        while self._ended and self._ended[0] <= horizon:
+            self._ended.popleft()
+        return len(self._ended) + self._running
+
+    def exhausted_in(self, now: float) -> float | None:
+        """Seconds until the window is full at the pace of its latest calls; None if it never is."""
+        used = self.used(now)
+        left = self.window.limit - used
+        if left <= 0:
+            return 0.0
+        recent = [at for at in self._ended if at > now - _PACE_SECONDS]
+        pace = len(recent) / min(_PACE_SECONDS, self.window.seconds)
+        if pace * self.window.seconds <= self.window.limit:
+            return None
+        return left / pace
+
+    def wait(self, now: float, cost: float, *, high: bool, ahead: int = 0) -> float:  # noqa: ARG002  # calls
+        """Answer in how many seconds there is room, as `Meter.wait`."""
+        limit = self.window.limit if high else self._low
+        over = self.used(now) + ahead - limit
+        if over < 0:
+            return 0.0
+        if over >= len(self._ended):
+            return self.window.seconds  # all are under way: the earliest end is not known yet
+        return self._ended[over] + self.window.seconds - now
+
+    def take(self, cost: float) -> None:  # noqa: ARG002  # calls
+        """Count a call that starts."""
+        self._running += 1
+
+    def end(self, now: float, reserved: float, charged: float) -> None:  # noqa: ARG002  # see above
+        """Count a call that ended."""
+        self._running -= 1
+        if charged > 0:
+            self._ended.append(now)
+
+
+class BucketMeter:
+    """A credit bucket debited at a call's end; what is under way is set aside in full."""
+
+    def __init__(self, bucket: Bucket, reserve: float, now: float) -> None:
+        self.bucket = bucket
+        self._level = bucket.capacity
+        self._at = now
+        self._aside = 0.0
+        self._kept = bucket.capacity * reserve
+
+    def left(self, now: float) -> float:
+        """Credits that may be spent now."""
+        grown = self._level + (now - self._at) * self.bucket.restore
+        self._level = min(self.bucket.capacity, grown)
+        self._at = now
+        return self._level - self._aside
+
+    def wait(self, now: float, cost: float, *, high: bool, ahead: int = 0) -> float:
+        """Answer in how many seconds there is room, as `Meter.wait`."""
+        short = (
+            cost * (1 + ahead)
+            - self.left(now)
+            + (0.0 if high else min(self._kept, self._most_kept(cost)))
+        )
+        return max(0.0, short / self.bucket.restore)
+
+    def _most_kept(self, cost: float) -> float:
+        """A cost near the capacity cannot leave the whole reserve: it would never be served."""
+        return max(0.0, self.bucket.capacity - cost)
+
+    def take(self, cost: float) -> None:
+        """Count a call that starts."""
+        self._aside += cost
+
+    def end(self, now: float, reserved: float, charged: float) -> None:
+        """Count a call that ended."""
+        self._aside -= reserved
+        self.left(now)
+        self._level -= charged
+
+    def learn(self, now: float, left: float) -> None:
+        """Believe the vendor when it says that less is left than we thought."""
+        self._level = min(self.left(now) + self._aside, left)
+
+
+class DailyMeter:
+    """An allocation of 24 hours: the vendor counts, we count what it has not told us yet."""
+
+    def __init__(self, limit: int, reserve: float) -> None:
+        self.limit = limit
+        self._share = reserve
+        self.known = 0
+        self._running = 0
+        self._asked_again_at = 0.0
+
+    def wait(self, now: float, cost: float, *, high: bool, ahead: int = 0) -> float:  # noqa: ARG002  # counts calls
+        """Answer in how many seconds there is room, as `Meter.wait`."""
+        kept = 0 if high else round(self.limit * self._share)
+        if self.known + self._running + ahead < self.limit - kept:
+            return 0.0
+        if now >= self._asked_again_at and self._running + ahead == 0:
+            return 0.0  # one call finds out whether the vendor has let some return
+        return max(1.0, self._asked_again_at - now)
+
+    def take(self, cost: float) -> None:  # noqa: ARG002  # counts calls
+        """Count a call that starts."""
+        self._running += 1
+
+    def end(self, now: float, reserved: float, charged: float) -> None:  # noqa: ARG002  # see above
+        """Count a call that ended."""
+        self._running -= 1
+        self.known += 1 if charged > 0 else 0
+        if self.known >= self.limit:
+            self._asked_again_at = now + 60.0
