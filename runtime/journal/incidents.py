@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct
@@ -73,38 +74,48 @@ def _remedy(who_acts: str, slug: str, *actions: Action) -> Remedy:
     return Remedy(who_acts=who_acts, actions=frozenset(actions), runbook=f"docs/runbooks/{slug}.md")
 
 
-REMEDIES: Mapping[Category, Remedy] = {
-    Category.MASTER_DATA_MISMATCH: _remedy(
-        "master data", "master-data-mismatch", Action.RETRY, Action.AMEND_AND_RETRY, Action.CANCEL
-    ),
-    Category.TIME_OUT: _remedy("integration operations", "time-out", Action.RETRY, Action.CANCEL),
-    Category.THROTTLED: _remedy("integration operations", "throttled", Action.RETRY, Action.CANCEL),
-    Category.WAREHOUSE_REJECTION: _remedy(
-        "warehouse", "warehouse-rejection", Action.RETRY, Action.AMEND_AND_RETRY, Action.CANCEL
-    ),
-    Category.ERP_BUSINESS_RULE: _remedy(
-        "order desk", "erp-business-rule", Action.RETRY, Action.AMEND_AND_RETRY, Action.CANCEL
-    ),
-    Category.PRICING_MISMATCH: _remedy(
-        "sales",
-        "pricing-mismatch",
-        Action.RETRY,
-        Action.AMEND_AND_RETRY,
-        Action.ACCEPT,
-        Action.CANCEL,
-    ),
-    Category.CREDIT_HOLD: _remedy(
-        "credit control", "credit-hold", Action.RETRY, Action.ACCEPT, Action.CANCEL
-    ),
-    Category.CONTRACT_VIOLATION: _remedy(
-        "integration operations",
-        "contract-violation",
-        Action.RETRY,
-        Action.AMEND_AND_RETRY,
-        Action.CANCEL,
-    ),
-    Category.ROLLBACK_INCOMPLETE: _remedy(
-        "integration operations", "rollback-incomplete", Action.RETRY, Action.ACCEPT
-    ),
-}
+REMEDIES: Mapping[Category, Remedy] = MappingProxyType(
+    {
+        Category.MASTER_DATA_MISMATCH: _remedy(
+            "master data",
+            "master-data-mismatch",
+            Action.RETRY,
+            Action.AMEND_AND_RETRY,
+            Action.CANCEL,
+        ),
+        Category.TIME_OUT: _remedy(
+            "integration operations", "time-out", Action.RETRY, Action.CANCEL
+        ),
+        Category.THROTTLED: _remedy(
+            "integration operations", "throttled", Action.RETRY, Action.CANCEL
+        ),
+        Category.WAREHOUSE_REJECTION: _remedy(
+            "warehouse", "warehouse-rejection", Action.RETRY, Action.AMEND_AND_RETRY, Action.CANCEL
+        ),
+        Category.ERP_BUSINESS_RULE: _remedy(
+            "order desk", "erp-business-rule", Action.RETRY, Action.AMEND_AND_RETRY, Action.CANCEL
+        ),
+        Category.PRICING_MISMATCH: _remedy(
+            "sales",
+            "pricing-mismatch",
+            Action.RETRY,
+            Action.AMEND_AND_RETRY,
+            Action.ACCEPT,
+            Action.CANCEL,
+        ),
+        Category.CREDIT_HOLD: _remedy(
+            "credit control", "credit-hold", Action.RETRY, Action.ACCEPT, Action.CANCEL
+        ),
+        Category.CONTRACT_VIOLATION: _remedy(
+            "integration operations",
+            "contract-violation",
+            Action.RETRY,
+            Action.AMEND_AND_RETRY,
+            Action.CANCEL,
+        ),
+        Category.ROLLBACK_INCOMPLETE: _remedy(
+            "integration operations", "rollback-incomplete", Action.RETRY, Action.ACCEPT
+        ),
+    }
+)
 """The remedy of each category unless a process type says otherwise."""

@@ -1,52 +1,520 @@
-"""The journal: accepts processes, records signals, answers questions. See the package docstring."""
+"""The journal: accepts processes, records signals, answers questions."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import timedelta
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from runtime.clock import Clock
-from runtime.journal.crash_points import CrashPoints
-from runtime.journal.incidents import Action, OpenedIncident
+from runtime.journal import answering, auditing
+from runtime.journal.accepting import Accepting, NewProcess
+from runtime.journal.answering import Answer, Answered, Claim, Claiming, ClaimRequest
+from runtime.journal.auditing import Auditing, AuditRecord, Checkpoint
+from runtime.journal.codec import NO_EFFECTS, Types, encode
+from runtime.journal.crash_points import (
+    AFTER_ACCEPT,
+    AFTER_SIGNAL_COMMIT,
+    DURING_RECOVERY,
+    CrashPoints,
+)
+from runtime.journal.deciding import Held
+from runtime.journal.faults import ActionNotAllowed, CannotContinue
+from runtime.journal.ids import new_id
+from runtime.journal.incidents import Action, Category, OpenedIncident
+from runtime.journal.leasing import orphan
+from runtime.journal.moving import Moving
+from runtime.journal.notes import read_note, write_note
 from runtime.journal.process import (
-    Accepted, Entry, Lane, Process, ProcessType, Snapshot, Start, Term,
+    REFERENCE_LIMIT,
+    REMEDY,
+    Accepted,
+    Entry,
+    Lane,
+    Process,
+    ProcessType,
+    Snapshot,
+    Start,
+    Term,
 )
 from runtime.journal.propagation import Subscriber
+from runtime.journal.reading import Page, Query, Reading
+from runtime.journal.rows import delivery_rows, entry_rows, term_rows
+from runtime.journal.signalling import (
+    Message,
+    NewSignal,
+    Published,
+    Publishing,
+    Signalling,
+    SignalResult,
+    Unresolved,
+)
+from runtime.journal.tables import Tables
+from runtime.journal.times import to_micros
 from runtime.store.engine import Store
 
-# SIGNATURES FIRST: the bodies follow within the hour.
+log = logging.getLogger("crossdock.journal")
+
+ACCEPTED = "accepted"
+"""The event of the first line of every timeline."""
+
+EVERYTHING = Query()
+"""The query that narrows nothing."""
+
+POLL = 0.25
+"""Seconds between looks at a process that another program is working on."""
+
+
+class SignalTo(Struct, frozen=True, kw_only=True):
+    """A signal within a message: to a process by its id, or by a business id (`term`)."""
+
+    name: str
+    dedupe_key: str
+    data: Mapping[str, Any] = {}
+    process_id: str | None = None
+    term: Term | None = None
+
+
+class _LocalWorker(Protocol):
+    """What the journal needs to know of a worker beside it."""
+
+    @property
+    def lease(self) -> timedelta: ...
+    @property
+    def holder(self) -> str: ...
+    def promise(self, lane: Lane) -> bool: ...
+    def keep_promise(self, held: Held | None, lane: Lane) -> None: ...
+    def wake(self) -> None: ...
+    def wake_deliveries(self) -> None: ...
+
 
 class Journal:
-    def __init__(self, *, store: Store, types: Sequence[ProcessType[Any]], subscribers: Sequence[Subscriber] = (),
-                 clock: Clock, random: Random, node: str, crash_points: CrashPoints) -> None: ...
-    async def open(self) -> None: ...      # migrates, checks that every stored open process is understood, recovers leases of a dead predecessor
-    async def accept(self, start: Start[Any]) -> Accepted: ...            # raises KeyReused(reference), StoreUnavailable
-    async def signal(self, process_id: str, name: str, data: Mapping[str, Any], dedupe_key: str) -> SignalResult: ...   # RECORDED|DUPLICATE|TOO_LATE; UnknownProcess
-    async def publish(self, source: str, message_id: str, *, signals: Sequence[SignalTo] = (), starts: Sequence[Start[Any]] = ()) -> Published: ...
-    async def get(self, process_id: str) -> Process[Any]: ...             # UnknownProcess
-    async def find(self, term: Term) -> Sequence[Snapshot]: ...           # also by reference: Term(kind="reference", ...)
-    async def list(self, *, kind=None, consumer=None, state=None, lane=None, open_only=False, in_exception=False, cursor=None, limit=50) -> Page: ...
-    async def timeline(self, process_id: str) -> Sequence[Entry]: ...
-    async def wait_for(self, process_id: str, until: Collection[str] | Callable[[Process], bool], timeout: timedelta) -> Process[Any]: ...  # returns what it is at the time-out too
-    async def incidents(self, *, open_only=True, category=None, process_id=None, cursor=None, limit=50) -> Sequence[OpenedIncident]: ...
-    async def remedy(self, incident_id: str, action: Action, actor: str, amendment: Mapping[str, Any] | None = None) -> None: ...  # UnknownIncident, ActionNotAllowed; becomes Signal REMEDY
-    async def append_audit(self, record: Mapping[str, Any]) -> int: ...
-    async def claim(self, scope, key, fingerprint, *, lease, keep) -> Claim: ...   # Claimed | InFlight | Answered(status, headers, body) | FingerprintDiffers
-    async def store_answer(self, scope, key, *, status, headers, body) -> None: ...
-    async def release(self, scope, key) -> None: ...
-    async def note(self, kind, key) -> bytes|None / async def set_note(kind, key, value: bytes)
+    """The durable record of every process. See the package's docstring for its semantics.
 
-class Worker:   # runtime/journal/worker.py
-    def __init__(self, journal: Journal, *, concurrency: Mapping[Lane, int] = DEFAULT_CONCURRENCY, lease: timedelta = timedelta(seconds=10)) -> None: ...
-    async def start(self) -> None: ...
-    async def drain(self, within: timedelta = ...) -> None: ...
-    def wake(self) -> None: ...
+    `node` names this program among others on one store, and its audit chain. Construction has no
+    effects; `open` must come before anything else.
+    """
 
-class Store:    # runtime/store/engine.py
-    @classmethod
-    def at(cls, url: str) -> Store     # "sqlite:////path/journal.db" or "postgresql+psycopg://..."
-    def open(self) -> None; def close(self) -> None
-    async def read(self, query: Callable[[Connection], T]) -> T
-    async def write(self, job: Callable[[Connection], T]) -> T
+    def __init__(
+        self,
+        *,
+        store: Store,
+        types: Sequence[ProcessType[Any]],
+        subscribers: Sequence[Subscriber] = (),
+        clock: Clock,
+        random: Random,
+        node: str,
+        crash_points: CrashPoints,
+    ) -> None:
+        self.store = store
+        self.types = Types(types)
+        self.subscribers = tuple(subscribers)
+        self.clock = clock
+        self.random = random
+        self.node = node
+        self.crash_points = crash_points
+        tables = Tables(store.dialect)
+        self.moving = Moving(tables, crash_points)
+        self._accepting = Accepting(tables)
+        self._signalling = Signalling(tables, crash_points)
+        self._publishing = Publishing(tables, self._signalling, self._accepting)
+        self._claiming = Claiming(tables)
+        self._auditing = Auditing(tables)
+        self._reading = Reading(self.types)
+        self._worker: _LocalWorker | None = None
+        self._watchers: dict[str, list[Callable[[Process[Any]], None]]] = {}
+
+    async def open(self) -> None:
+        """Check that every open process can be continued, and free what a dead program held.
+
+        The store must be open. Raises `CannotContinue` and changes nothing if this release does
+        not understand what it finds. On a store of our own every lease is a dead program's and
+        lapses at once; on a shared one leases lapse by themselves.
+        """
+        strange = await self.store.read(self._reading.strange)
+        if strange:
+            raise CannotContinue(strange)
+        if self.store.is_exclusive:
+            now = to_micros(self.clock.now())
+            orphans = await self.store.write(lambda c: self._recover(c, now))
+            if orphans:
+                log.warning("leases_of_a_dead_program_lapsed", extra={"processes": orphans})
+
+    def new_holder(self) -> str:
+        """A name for one worker's one life; no two are alike."""
+        return f"{self.node}:{new_id(self.clock.now(), self.random)[-8:]}"
+
+    def attach(self, worker: _LocalWorker) -> None:
+        """From now on what is accepted here may be born with this worker's lease."""
+        self._worker = worker
+
+    def detach(self, worker: _LocalWorker) -> None:
+        """The worker takes no more."""
+        if self._worker is worker:
+            self._worker = None
+
+    # In.
+
+    async def accept(self, start: Start[Any]) -> Accepted:
+        """Begin a process, once for its (consumer, operation, key), however often it is asked.
+
+        The answer comes after the commit. Raises `KeyReused` when the key came before with
+        another fingerprint, `ReferenceTaken`, `UnknownKind`, and `StoreUnavailable`, after which
+        the same start may safely be asked again.
+        """
+        now = self.clock.now()
+        worker = self._worker
+        if worker is not None and not (
+            (start.due is None or start.due <= now) and worker.promise(start.lane)
+        ):
+            worker = None
+        held: Held | None = None
+        try:
+            new, process = self._begin(start, worker)
+            accepted = await asyncio.shield(self.store.submit(self._accepting, new))
+            self.crash_points.passing(AFTER_ACCEPT)
+            if worker is not None and accepted.created and not new.row["behind"]:
+                process = structs.replace(process, reference=accepted.reference)
+                held = Held(
+                    process=process,
+                    fence=1,
+                    in_doubt=False,
+                    lease_until=new.row["due_at"],
+                )
+        finally:
+            if worker is not None:
+                worker.keep_promise(held, start.lane)
+        if accepted.created:
+            self._announce(new)
+        return accepted
+
+    async def signal(
+        self, process_id: str, name: str, data: Mapping[str, Any], dedupe_key: str
+    ) -> SignalResult:
+        """Record that something happened; the process is offered it once per `dedupe_key`.
+
+        Raises `UnknownProcess`, `StoreUnavailable`.
+        """
+        new = NewSignal(
+            process_id=process_id,
+            name=name,
+            dedupe_key=dedupe_key,
+            data=encode(data),
+            at=to_micros(self.clock.now()),
+        )
+        result = await self.store.submit(self._signalling, new)
+        self.crash_points.passing(AFTER_SIGNAL_COMMIT)
+        self._wake()
+        return result
+
+    async def publish(
+        self,
+        source: str,
+        message_id: str,
+        *,
+        signals: Sequence[SignalTo] = (),
+        starts: Sequence[Start[Any]] = (),
+    ) -> Published:
+        """Take an inbound message once, with all that it sets in motion, in one transaction.
+
+        A message seen before changes nothing (`new` is False). Raises what `signal` and `accept`
+        raise; the message then counts as not seen.
+        """
+        at = to_micros(self.clock.now())
+        message = Message(
+            source=source,
+            message_id=message_id,
+            at=at,
+            signals=[_addressed(signal, at) for signal in signals],
+            starts=[self._begin(start, None)[0] for start in starts],
+        )
+        published = await self.store.submit(self._publishing, message)
+        self.crash_points.passing(AFTER_SIGNAL_COMMIT)
+        if published.new:
+            self._wake()
+        return published
+
+    async def remedy(
+        self,
+        incident_id: str,
+        action: Action,
+        actor: str,
+        amendment: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Act on an incident: checked, audited, and given to the process as signal `REMEDY`.
+
+        Raises `UnknownIncident`, and `ActionNotAllowed` when the category does not allow the
+        action or the incident is closed.
+        """
+        asked = await self.store.read(lambda c: self._reading.incident(c, incident_id))
+        if asked.closed_at is not None or action not in asked.actions:
+            raise ActionNotAllowed(
+                f"{action} on {asked.category}"
+                + (", which is closed" if asked.closed_at else f": {', '.join(asked.actions)} only")
+            )
+        data = {
+            "incident": incident_id,
+            "action": action,
+            "actor": actor,
+            "amendment": dict(amendment or {}),
+        }
+        await self.append_audit({"act": "remedy", "process": asked.process_id, **data})
+        stamp = to_micros(self.clock.now())
+        await self.signal(asked.process_id, REMEDY, data, f"{REMEDY}:{incident_id}:{stamp}")
+
+    # Out.
+
+    async def get(self, process_id: str) -> Process[Any]:
+        """One process with its data. Raises `UnknownProcess`."""
+        return await self.store.read(lambda c: self._reading.process(c, process_id))
+
+    async def find(self, term: Term) -> tuple[Snapshot, ...]:
+        """Processes by a business id, newest first. Kind `reference` finds by reference."""
+        return await self.store.read(lambda c: self._reading.find(c, term))
+
+    async def list(
+        self, query: Query = EVERYTHING, *, cursor: str | None = None, limit: int = 50
+    ) -> Page:
+        """A page of processes, newest first."""
+        return await self.store.read(lambda c: self._reading.list(c, query, cursor, limit))
+
+    async def timeline(self, process_id: str) -> tuple[Entry, ...]:
+        """Everything that happened to a process, in order. Raises `UnknownProcess`."""
+        return await self.store.read(lambda c: self._reading.timeline(c, process_id))
+
+    async def incidents(
+        self,
+        *,
+        open_only: bool = True,
+        category: Category | None = None,
+        process_id: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> tuple[OpenedIncident, ...]:
+        """The exception queue, newest first; continue with the last one's id as `cursor`."""
+        return await self.store.read(
+            lambda c: self._reading.incidents(
+                c,
+                open_only=open_only,
+                category=category,
+                process_id=process_id,
+                cursor=cursor,
+                limit=limit,
+            )
+        )
+
+    async def incident(self, incident_id: str) -> OpenedIncident:
+        """One incident, with who acts and what they may do. Raises `UnknownIncident`."""
+        return await self.store.read(lambda c: self._reading.incident(c, incident_id))
+
+    async def waiting_deliveries(self, subscriber: str) -> int:
+        """How many events a subscriber has not had yet."""
+        return await self.store.read(lambda c: self._reading.waiting_deliveries(c, subscriber))
+
+    async def wait_for(
+        self,
+        process_id: str,
+        until: Collection[str] | Callable[[Process[Any]], bool],
+        timeout: timedelta,  # noqa: ASYNC109  # the answer at the time-out is a result, not an error
+    ) -> Process[Any]:
+        """The process once it is in one of the states (or the predicate holds, or it has ended).
+
+        After `timeout` it is answered as it then is. A commit made here wakes the waiter; only
+        on a shared store is the process also looked at now and then. Raises `UnknownProcess`.
+        """
+        met = until if callable(until) else (lambda process: process.state in until)
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + timeout.total_seconds()
+        arrived: asyncio.Queue[Process[Any]] = asyncio.Queue()
+        watchers = self._watchers.setdefault(process_id, [])
+        watchers.append(arrived.put_nowait)
+        try:
+            process = await self.get(process_id)
+            while not (met(process) or process.done) and (left := ends - loop.time()) > 0:
+                pause = left if self.store.is_exclusive else min(left, POLL)
+                try:
+                    async with asyncio.timeout(pause):
+                        process = await arrived.get()
+                except TimeoutError:
+                    process = await self.get(process_id)
+            return process
+        finally:
+            watchers.remove(arrived.put_nowait)
+            if not watchers:
+                self._watchers.pop(process_id, None)
+
+    def changed(self, process: Process[Any]) -> None:
+        """A worker of this program has committed a change: tell whoever waits for it."""
+        for watcher in self._watchers.get(process.id, ()):
+            watcher(process)
+
+    # For the gateway.
+
+    async def claim(
+        self, scope: str, key: str, fingerprint: str, *, lease: timedelta, keep: timedelta
+    ) -> Claim:
+        """Claim an idempotency key. Of many callers one is `Claimed`.
+
+        A claim neither answered nor released lapses after `lease`; key and answer are forgotten
+        after `keep`.
+        """
+        now = self.clock.now()
+        request = ClaimRequest(
+            scope=scope,
+            key=key,
+            fingerprint=fingerprint,
+            now=to_micros(now),
+            claimed_until=to_micros(now + lease),
+            expires_at=to_micros(now + keep),
+        )
+        return await self.store.submit(self._claiming, request)
+
+    async def store_answer(
+        self, scope: str, key: str, *, status: int, headers: bytes, body: bytes
+    ) -> None:
+        """Keep the answer of a claimed key; later callers get it byte for byte."""
+        answer = Answer(scope=scope, key=key, status=status, headers=headers, body=body)
+        await self.store.submit(answering.keep_answers, answer)
+
+    async def release_key(self, scope: str, key: str) -> None:
+        """Give a claim back: the call had no effect, and may be made anew."""
+        await self.store.write(lambda c: answering.release_key(c, scope, key))
+
+    async def idempotent_answer(self, scope: str, key: str) -> Answered | None:
+        """The stored answer of a key, if there is one."""
+        now = to_micros(self.clock.now())
+        return await self.store.read(lambda c: answering.answer_of(c, scope, key, now))
+
+    async def forget_expired_keys(self) -> int:
+        """Delete up to a thousand expired keys; answers how many. To be called now and then."""
+        now = to_micros(self.clock.now())
+        return await self.store.write(lambda c: answering.forget_expired(c, now))
+
+    async def append_audit(self, record: Mapping[str, Any]) -> Checkpoint:
+        """Append to this node's audit chain; answers where the record stands."""
+        new = AuditRecord(chain=self.node, at=to_micros(self.clock.now()), record=encode(record))
+        return await self.store.submit(self._auditing, new)
+
+    async def verify_audit(self, start: Checkpoint | None = None) -> tuple[str, ...]:
+        """What is wrong with this node's chain behind `start`, in words; empty when it holds."""
+        begin = start or Checkpoint(chain=self.node, seq=0, hash=auditing.START)
+        return await self.store.read(lambda c: auditing.verify(c, begin))
+
+    async def note(self, kind: str, key: str) -> bytes | None:
+        """A small durable value, such as a poller's watermark."""
+        return await self.store.read(lambda c: read_note(c, kind, key))
+
+    async def set_note(self, kind: str, key: str, value: bytes) -> None:
+        """Set a small durable value."""
+        now = to_micros(self.clock.now())
+        await self.store.write(lambda c: write_note(c, kind, key, value, now))
+
+    # Inside.
+
+    def _begin(
+        self, start: Start[Any], worker: _LocalWorker | None
+    ) -> tuple[NewProcess, Process[Any]]:
+        """Rows and value of a new process, leased to `worker` from birth if there is one."""
+        if not 0 < len(start.reference) <= REFERENCE_LIMIT:
+            raise ValueError(f"a reference has 1 to {REFERENCE_LIMIT} characters")
+        kind = self.types[start.kind]
+        now = self.clock.now()
+        process = Process(
+            id=new_id(now, self.random),
+            kind=start.kind,
+            version=kind.version,
+            reference=start.reference,
+            consumer=start.consumer,
+            operation=start.operation,
+            key=start.key,
+            lane=start.lane,
+            entity=start.entity,
+            state=kind.lifecycle.initial,
+            data=start.data,
+            attempts=0,
+            effects=(),
+            revision=1,
+            created_at=now,
+            updated_at=now,
+            step_at=start.due or (now if kind.lifecycle.initial in kind.steps else None),
+        )
+        at = to_micros(now)
+        step_at = None if process.step_at is None else to_micros(process.step_at)
+        row = {
+            "id": process.id,
+            "kind": start.kind,
+            "version": kind.version,
+            "reference": start.reference,
+            "consumer": start.consumer,
+            "operation": start.operation,
+            "key": start.key,
+            "fingerprint": start.fingerprint,
+            "lane": int(start.lane),
+            "entity": start.entity,
+            "behind": False,
+            "state": process.state,
+            "data": encode(start.data),
+            "effects": NO_EFFECTS,
+            "attempts": 0,
+            "in_doubt": False,
+            "step_at": step_at,
+            "due_at": step_at if worker is None else to_micros(now + worker.lease),
+            "lease_owner": None if worker is None else worker.holder,
+            "fence": 0 if worker is None else 1,
+            "unread": 0,
+            "incident_id": None,
+            "incident_category": None,
+            "done": False,
+            "revision": 1,
+            "created_at": at,
+            "updated_at": at,
+        }
+        new = NewProcess(
+            asked=start.reference,
+            row=row,
+            entries=entry_rows(process.id, at, ACCEPTED, process.state, start.says),
+            terms=term_rows(process.id, start.terms),
+            deliveries=delivery_rows(None, 1, at, start.emits, self.subscribers),
+        )
+        return new, process
+
+    def _announce(self, new: NewProcess) -> None:
+        if self._worker is None:
+            return
+        if new.deliveries:
+            self._worker.wake_deliveries()
+        if new.row["lease_owner"] is None and new.row["due_at"] is not None:
+            self._worker.wake()
+
+    def _recover(self, connection: Any, now: int) -> int:
+        orphans = orphan(connection, now)
+        self.crash_points.passing(DURING_RECOVERY)
+        return orphans
+
+    def _wake(self) -> None:
+        if self._worker is not None:
+            self._worker.wake()
+
+
+def _addressed(signal: SignalTo, at: int) -> NewSignal | Unresolved:
+    data = encode(signal.data)
+    if signal.process_id is not None:
+        return NewSignal(
+            process_id=signal.process_id,
+            name=signal.name,
+            dedupe_key=signal.dedupe_key,
+            data=data,
+            at=at,
+        )
+    if signal.term is None:
+        raise ValueError("a signal needs a process id or a term to go to")
+    return Unresolved(
+        term=signal.term,
+        name=signal.name,
+        dedupe_key=signal.dedupe_key,
+        data=data,
+        at=at,
+    )

@@ -64,7 +64,7 @@ class Lifecycle(Struct, frozen=True, kw_only=True):
         return frozenset(named | self.terminal | {self.initial})
 
     def after(self, state: str, event: str) -> str:
-        """The state that `event` leads to. Raises `UndefinedMove` when the table has no such row."""
+        """The state that `event` leads to. Raises `UndefinedMove` when there is no such row."""
         try:
             return self.moves[state, event]
         except KeyError:
@@ -176,6 +176,7 @@ class Process(Struct, Generic[D], frozen=True, kw_only=True):
     """When the step or the timer of this state is due; None while only a signal can move it."""
     incident_id: str | None = None
     """The open incident, if any."""
+    incident_category: Category | None = None
 
     def next_undo(self) -> Effect | None:
         """The effect to undo next: the last one done that is not yet undone. None when all are."""
@@ -189,7 +190,8 @@ class StepContext(Struct, frozen=True, kw_only=True):
     clock: Clock
     random: Random
     in_doubt: bool
-    """An earlier run of this very step may have reached the vendor: look up before creating."""
+    """An earlier run of this step, or of the step a signal broke off, may have reached the vendor:
+    look up before creating, and before concluding that there is nothing to undo."""
     attempt: int
     """1 for the first run in this state."""
     deadline: datetime

@@ -22,7 +22,7 @@ def retry_at(
     Exponential backoff, of which the upper half is jitter so that many failures of one moment
     do not come back in one moment. A vendor's `retry_after` is never undercut; jitter comes on top.
     """
-    ceiling = min(longest, first * 2 ** min(attempt - 1, 30))
+    ceiling = min(longest, first * float(2 ** min(attempt - 1, 30)))
     wait = ceiling * (0.5 + random.random() / 2)
     if retry_after is not None:
         wait = max(wait, retry_after + first * random.random())

@@ -1,0 +1,227 @@
+"""Advancing one process: signals first, then its step, each decision committed before the next."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from runtime.journal.crash_points import AFTER_EFFECT, AFTER_MOVE_COMMIT, BEFORE_EFFECT
+from runtime.journal.deciding import Deciding, Held, Ruling, fault_of_our_own
+from runtime.journal.faults import LeaseLost
+from runtime.journal.incidents import Action
+from runtime.journal.journal import Journal
+from runtime.journal.process import (
+    REMEDY,
+    TIMER,
+    Again,
+    Ignore,
+    Lane,
+    Move,
+    Process,
+    Says,
+    Signal,
+    StepContext,
+    Wait,
+)
+from runtime.journal.retries import retry_at
+from runtime.store.faults import StoreClosed, StoreUnavailable
+
+log = logging.getLogger("crossdock.journal")
+
+STEP_BUDGET = timedelta(seconds=30)
+ATTEMPTS_BEFORE_INCIDENT = 5
+STORE_PAUSE = 0.2
+"""Seconds between two tries while the store cannot be reached."""
+
+
+class Advancing:
+    """What a worker does with a process whose lease it holds.
+
+    `notice` is told when the process falls due again, `wake_deliveries` that events were
+    committed. While `draining`, every decision gives the lease up.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        deciding: Deciding,
+        *,
+        notice: Callable[[datetime, Lane], None],
+        wake_deliveries: Callable[[], None],
+    ) -> None:
+        self._journal = journal
+        self._store = journal.store
+        self._types = journal.types
+        self._clock = journal.clock
+        self._crash_points = journal.crash_points
+        self._deciding = deciding
+        self._notice = notice
+        self._wake_deliveries = wake_deliveries
+        self.draining = False
+
+    async def advance(self, held: Held) -> None:
+        """Go on until the lease is given up or lost."""
+        while True:
+            ruling = self._by_signals(held)
+            if ruling is None:
+                ruling = await self._by_step(held)
+            if not await self._commit(held, ruling):
+                return
+
+    def _by_signals(self, held: Held) -> Ruling | None:
+        """Offer the signals this state has not been offered; the first that counts decides."""
+        kind = self._types[held.process.kind]
+        for signal in held.signals:
+            function = kind.on_signal.get(signal.name)
+            if signal.dedupe_key in held.offered or (function is None and signal.name != REMEDY):
+                continue
+            held.offered.add(signal.dedupe_key)
+            try:
+                ruling = self._by_signal(held, signal, function and function(held.process, signal))
+            except Exception as failure:
+                log.exception(
+                    "signal_failed",
+                    extra={"process_id": held.process.id, "signal": signal.name},
+                )
+                says = Says(text=f"The signal {signal.name} could not be applied.")
+                del failure
+                ruling = self._deciding.ignore(held, signal, says, self._clock.now())
+            if ruling is not None:
+                return ruling
+        return None
+
+    def _by_signal(
+        self, held: Held, signal: Signal, answer: Move[Any] | Ignore | None
+    ) -> Ruling | None:
+        now = self._clock.now()
+        if isinstance(answer, Move):
+            return self._deciding.move(
+                held, answer, now, draining=self.draining, by_signal=signal, by_step=False
+            )
+        if isinstance(answer, Ignore):
+            return self._deciding.ignore(held, signal, answer.says, now)
+        if signal.name != REMEDY:
+            return None
+        if signal.data.get("action") == Action.RETRY:
+            return self._deciding.retry(held, signal, now, draining=self.draining)
+        says = Says(text=f"{signal.data.get('action')} cannot be applied in {held.process.state}.")
+        return self._deciding.ignore(held, signal, says, now)
+
+    async def _by_step(self, held: Held) -> Ruling:
+        process = held.process
+        kind = self._types[process.kind]
+        now = self._clock.now()
+        step = kind.steps.get(process.state)
+        is_due = process.step_at is not None and process.step_at <= now
+        if self.draining or not (is_due or (step is not None and held.unheard)):
+            return self._deciding.park(held, Wait(until=process.step_at), now)
+        if step is None:
+            return self._by_timer(held, now)
+        held.unheard = False
+        budget = kind.step_budget.get(process.state, STEP_BUDGET)
+        context = StepContext(
+            now=now,
+            clock=self._clock,
+            random=self._journal.random,
+            in_doubt=held.in_doubt,
+            attempt=process.attempts + 1,
+            deadline=now + budget,
+            signals=held.signals,
+        )
+        self._crash_points.passing(BEFORE_EFFECT)
+        try:
+            async with asyncio.timeout(budget.total_seconds()):
+                outcome = await step(process, context)
+            self._crash_points.passing(AFTER_EFFECT)
+            return self._by_outcome(held, outcome)
+        except Exception as failure:
+            log.exception(
+                "step_failed",
+                extra={"process_id": process.id, "kind": process.kind, "state": process.state},
+            )
+            again = fault_of_our_own(
+                held,
+                failure,
+                retry_at(self._clock.now(), process.attempts + 1, self._journal.random),
+                attempts_before_incident=ATTEMPTS_BEFORE_INCIDENT,
+            )
+            return self._deciding.again(held, again, self._clock.now())
+
+    def _by_outcome(self, held: Held, outcome: Move[Any] | Again[Any] | Wait) -> Ruling:
+        now = self._clock.now()
+        match outcome:
+            case Move():
+                return self._deciding.move(held, outcome, now, draining=self.draining)
+            case Again():
+                return self._deciding.again(held, outcome, now)
+            case Wait():
+                return self._deciding.park(held, outcome, now)
+        raise TypeError(f"a step answered {type(outcome).__name__}")
+
+    def _by_timer(self, held: Held, now: datetime) -> Ruling:
+        """The timer of a waiting state fires once."""
+        process = held.process
+        function = self._types[process.kind].on_signal.get(TIMER)
+        timer = Signal(name=TIMER, dedupe_key=f"{TIMER}:{process.revision}", at=now)
+        answer = function(process, timer) if function is not None else None
+        if isinstance(answer, Move):
+            return self._deciding.move(held, answer, now, draining=self.draining, by_step=False)
+        log.info("timer_ignored", extra={"process_id": process.id, "state": process.state})
+        return self._deciding.park(held, Wait(), now)
+
+    async def _commit(self, held: Held, ruling: Ruling) -> bool:
+        """Write a ruling, however long the store is away; answer whether to go on."""
+        while True:
+            try:
+                moved = await asyncio.shield(
+                    self._store.submit(self._journal.moving, ruling.change)
+                )
+                break
+            except LeaseLost:
+                log.warning(
+                    "stale_result_dropped",
+                    extra={"process_id": held.process.id, "state": held.process.state},
+                )
+                return False
+            except StoreUnavailable:
+                await asyncio.sleep(STORE_PAUSE)
+        self._crash_points.passing(AFTER_MOVE_COMMIT)
+        self._note(held, ruling)
+        if moved.signals is not None:
+            listens = self._types[held.process.kind].on_signal
+            held.unheard = any(
+                s.name not in listens and s not in held.signals for s in moved.signals
+            )
+            held.signals = moved.signals
+        self._journal.changed(ruling.process)
+        if ruling.change.deliveries:
+            self._wake_deliveries()
+        return moved.kept or self._settle(ruling.process)
+
+    def _note(self, held: Held, ruling: Ruling) -> None:
+        if ruling.process.state != held.process.state:
+            held.offered.clear()
+        held.process = ruling.process
+        held.in_doubt = ruling.in_doubt
+        held.lease_until = max(held.lease_until, ruling.change.lease_until)
+        held.upgraded = False
+        if ruling.consumed:
+            held.signals = tuple(s for s in held.signals if s.dedupe_key not in ruling.consumed)
+
+    def _settle(self, process: Process[Any]) -> bool:
+        """The lease is given up; see to it that somebody looks when the process is due."""
+        if process.step_at is not None:
+            self._notice(process.step_at, process.lane)
+        if process.done and process.entity is not None:
+            self._notice(process.updated_at, process.lane)
+        return False
+
+    async def give_up(self, held: Held) -> None:
+        """A cancelled step may have reached the vendor: say so, and let another worker go on."""
+        now = self._clock.now()
+        ruling = self._deciding.again(held, Again(at=now, in_doubt=True), now)
+        try:
+            await self._store.submit(self._journal.moving, ruling.change)
+        except (LeaseLost, StoreUnavailable, StoreClosed):
+            log.warning("lease_left_to_lapse", extra={"process_id": held.process.id})

@@ -1,0 +1,98 @@
+"""Process types by name, and their documents to and from JSON."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from runtime.journal.faults import UnknownKind, UnknownVersion
+from runtime.journal.process import Effect, Lane, Process, ProcessType
+from runtime.journal.times import from_micros, maybe_time
+
+encode = msgspec.json.Encoder().encode
+"""Any value msgspec knows, as JSON bytes."""
+
+decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+"""JSON bytes as a plain dict."""
+
+_decode_effects = msgspec.json.Decoder(tuple[Effect, ...]).decode
+NO_EFFECTS = b"[]"
+
+
+class Types:
+    """The process types this program knows."""
+
+    def __init__(self, types: Sequence[ProcessType[Any]]) -> None:
+        self._types = {kind.name: kind for kind in types}
+        if len(self._types) != len(types):
+            raise ValueError("two process types share a name")
+        found = [f"{t.name}: {fault}" for t in types for fault in _faults(t)]
+        if found:
+            raise ValueError("; ".join(found))
+        self._decoders = {t.name: msgspec.json.Decoder(t.data_type).decode for t in types}
+
+    def __getitem__(self, kind: str) -> ProcessType[Any]:
+        try:
+            return self._types[kind]
+        except KeyError:
+            raise UnknownKind(kind, tuple(self._types)) from None
+
+    def understands(self, kind: str, version: int, state: str) -> bool:
+        """Whether a stored process of this kind, version and state can be continued."""
+        known = self._types.get(kind)
+        return (
+            known is not None
+            and (version == known.version or version in known.upgrades)
+            and state in known.lifecycle.states
+        )
+
+    def data(self, kind: str, version: int, stored: bytes) -> Any:
+        """Decode stored data, upgrading it from an older version.
+
+        Raises `UnknownVersion` when there is no way up, rather than misread it.
+        """
+        known = self[kind]
+        if version == known.version:
+            return self._decoders[kind](stored)
+        if version not in known.upgrades:
+            raise UnknownVersion(kind, version)
+        return known.upgrades[version](decode_object(stored))
+
+    def process(self, row: Any) -> Process[Any]:
+        """A row of the process table as a `Process`."""
+        return Process(
+            id=row.id,
+            kind=row.kind,
+            version=self[row.kind].version,
+            reference=row.reference,
+            consumer=row.consumer,
+            operation=row.operation,
+            key=row.key,
+            lane=Lane(row.lane),
+            entity=row.entity,
+            state=row.state,
+            data=self.data(row.kind, row.version, row.data),
+            attempts=row.attempts,
+            effects=_decode_effects(row.effects) if row.effects != NO_EFFECTS else (),
+            revision=row.revision,
+            created_at=from_micros(row.created_at),
+            updated_at=from_micros(row.updated_at),
+            done=bool(row.done),
+            step_at=maybe_time(row.step_at),
+            incident_id=row.incident_id,
+            incident_category=row.incident_category,
+        )
+
+
+def _faults(kind: ProcessType[Any]) -> list[str]:
+    states = kind.lifecycle.states
+    found = list(kind.lifecycle.faults())
+    for what, named in (("steps", kind.steps), ("step_budget", kind.step_budget)):
+        found += [f"{what} names {s!r}, no state of the lifecycle" for s in set(named) - states]
+    found += [f"{s}: terminal, but has a step" for s in set(kind.steps) & kind.lifecycle.terminal]
+    return found
+
+
+def optional(data: Mapping[str, Any]) -> bytes | None:
+    """Bytes for a document, None for an empty one."""
+    return encode(data) if data else None

@@ -1,0 +1,15 @@
+"""Ids that sort by time, so that new rows land beside each other in every index."""
+
+from datetime import datetime
+from random import Random
+
+from runtime.journal.times import to_micros
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U
+_PAIRS = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
+
+
+def new_id(now: datetime, random: Random) -> str:
+    """26 characters: 48 bits of milliseconds, 80 bits of chance (the ULID layout)."""
+    number = (to_micros(now) // 1000) << 80 | random.getrandbits(80)
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])

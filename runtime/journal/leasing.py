@@ -1,0 +1,187 @@
+"""Leases: who works on what, until when, and what becomes of a dead worker's processes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Connection,
+    Dialect,
+    Text,
+    bindparam,
+    or_,
+    select,
+    update,
+)
+
+from runtime.journal.moving import unread_signals
+from runtime.journal.process import Signal
+from runtime.store.schema import process
+from runtime.store.statements import Prepared
+
+
+class LeaseRequest(Struct, frozen=True, kw_only=True):
+    """Who asks, for how many of each lane, at what time, until when."""
+
+    holder: str
+    room: Mapping[int, int]
+    now: int
+    until: int
+
+
+class Lease(Struct, frozen=True, kw_only=True):
+    """One process leased: its row as found, the fence it now has, and its unread signals."""
+
+    row: Any
+    fence: int
+    in_doubt: bool
+    attempts: int
+    taken_over: bool
+    signals: tuple[Signal, ...]
+
+
+class Leased(Struct, frozen=True, kw_only=True):
+    """What a request got.
+
+    `full` names the lanes whose room was used up, so that more may be due in them; `next_due` is
+    when something falls due in the others, in microseconds.
+    """
+
+    leases: tuple[Lease, ...]
+    full: frozenset[int]
+    next_due: int | None
+
+
+_not_mine = or_(
+    process.c.lease_owner.is_(None), process.c.lease_owner != bindparam("holder", type_=Text())
+)
+_DUE = (
+    select(process)
+    .where(
+        process.c.lane == bindparam("lane"),
+        process.c.due_at <= bindparam("now", type_=BigInteger()),
+        process.c.due_at.is_not(None),
+        _not_mine,
+    )
+    .order_by(process.c.due_at)
+    .limit(bindparam("room"))
+    .with_for_update(skip_locked=True)
+)
+_NEXT_DUE = (
+    select(process.c.due_at)
+    .where(
+        process.c.lane == bindparam("lane"),
+        process.c.due_at.is_not(None),
+        process.c.due_at > bindparam("now", type_=BigInteger()),
+        _not_mine,
+    )
+    .order_by(process.c.due_at)
+    .limit(1)
+)
+_RENEW = (
+    update(process)
+    .where(
+        process.c.id.in_(bindparam("ids", expanding=True)),
+        process.c.lease_owner == bindparam("holder"),
+    )
+    .values(due_at=bindparam("until"))
+)
+_RELEASE = (
+    update(process)
+    .where(
+        process.c.id.in_(bindparam("ids", expanding=True)),
+        process.c.lease_owner == bindparam("holder"),
+    )
+    .values(due_at=bindparam("now"), lease_owner=None)
+)
+_ORPHANED = (
+    update(process)
+    .where(process.c.lease_owner.is_not(None), process.c.due_at.is_not(None))
+    .values(due_at=bindparam("now"))
+)
+
+
+class Leasing:
+    """The group write behind a worker's look for work."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._lease = Prepared(
+            update(process)
+            .where(process.c.id == bindparam("process_id", type_=Text()))
+            .values(
+                lease_owner=bindparam("holder", type_=Text()),
+                fence=bindparam("new_fence", type_=BigInteger()),
+                due_at=bindparam("until", type_=BigInteger()),
+                in_doubt=bindparam("doubt", type_=Boolean()),
+                attempts=bindparam("tries", type_=process.c.attempts.type),
+            ),
+            dialect,
+        )
+
+    def __call__(
+        self, connection: Connection, batch: Sequence[LeaseRequest]
+    ) -> Sequence[Leased | Exception]:
+        """Lease what is due, the most overdue first, each lane on its own."""
+        return [self._one(connection, request) for request in batch]
+
+    def _one(self, connection: Connection, request: LeaseRequest) -> Leased:
+        rows: list[Any] = []
+        full: set[int] = set()
+        next_due: list[int] = []
+        for lane, room in request.room.items():
+            asked = {"lane": lane, "room": room, "now": request.now, "holder": request.holder}
+            found = connection.execute(_DUE, asked).all()
+            rows += found
+            if len(found) >= room:
+                full.add(lane)
+            elif (due := connection.execute(_NEXT_DUE, asked).scalar()) is not None:
+                next_due.append(due)
+        waking = [row.id for row in rows if row.unread]
+        signals = unread_signals(connection, waking) if waking else {}
+        leases = tuple(_lease(row, signals.get(row.id, ())) for row in rows)
+        self._lease.run(
+            connection,
+            [
+                {
+                    "process_id": lease.row.id,
+                    "holder": request.holder,
+                    "new_fence": lease.fence,
+                    "until": request.until,
+                    "doubt": lease.in_doubt,
+                    "tries": lease.attempts,
+                }
+                for lease in leases
+            ],
+        )
+        return Leased(leases=leases, full=frozenset(full), next_due=min(next_due, default=None))
+
+
+def _lease(row: Any, signals: tuple[Signal, ...]) -> Lease:
+    """A lease that lapsed was held by a worker that may have died in mid-step: hence the doubt."""
+    taken_over = row.lease_owner is not None
+    return Lease(
+        row=row,
+        fence=row.fence + 1,
+        in_doubt=bool(row.in_doubt) or taken_over,
+        attempts=row.attempts + int(taken_over),
+        taken_over=taken_over,
+        signals=signals,
+    )
+
+
+def renew(holder: str, ids: Sequence[str], until: int, connection: Connection) -> int:
+    """Extend leases still held; answers how many were."""
+    asked = {"ids": list(ids), "holder": holder, "until": until}
+    return connection.execute(_RENEW, asked).rowcount
+
+
+def release(holder: str, ids: Sequence[str], now: int, connection: Connection) -> None:
+    """Give leases back without doubt: their steps did not begin, or ended and were journaled."""
+    connection.execute(_RELEASE, {"ids": list(ids), "holder": holder, "now": now})
+
+
+def orphan(connection: Connection, now: int) -> int:
+    """Let every lease lapse now. Only for a store of which this process is the sole user."""
+    return connection.execute(_ORPHANED, {"now": now}).rowcount

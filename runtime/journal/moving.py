@@ -1,0 +1,222 @@
+"""The group write behind every decision: a process moves on under its lease, or not at all."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, bindparam, func, select, update
+
+from runtime.journal.codec import decode_object
+from runtime.journal.crash_points import BEFORE_INCIDENT_COMMIT, BEFORE_MOVE_COMMIT, CrashPoints
+from runtime.journal.faults import LeaseLost
+from runtime.journal.process import Signal
+from runtime.journal.rows import entry_row
+from runtime.journal.tables import Tables
+from runtime.journal.times import from_micros
+from runtime.store.schema import process, signal
+
+
+class Change(Struct, kw_only=True):
+    """All that one decision writes.
+
+    `row` holds the new values of the process, its `revision` included; `holder` and `fence` must
+    still be the row's. `seen` is how many unconsumed signals the decision knew of: if there are
+    more, the lease is kept (until `lease_until`) even where `row` would give it up.
+    """
+
+    process_id: str
+    holder: str
+    fence: int
+    seen: int
+    lease_until: int
+    row: dict[str, Any]
+    data: bytes | None
+    entity: str | None
+    entries: Sequence[dict[str, Any]] = ()
+    terms: Sequence[dict[str, Any]] = ()
+    deliveries: Sequence[dict[str, Any]] = ()
+    consumed: Sequence[str] = ()
+    opens: dict[str, Any] | None = None
+    closes: str | None = None
+    closed_by: str = ""
+
+
+class Moved(Struct, frozen=True, kw_only=True):
+    """The commit happened.
+
+    `kept` tells whether the lease is still ours; then `signals` are all the unconsumed ones, if
+    any arrived while the step ran.
+    """
+
+    kept: bool
+    signals: tuple[Signal, ...] | None = None
+
+
+_HELD = (
+    select(
+        process.c.id,
+        process.c.lease_owner,
+        process.c.fence,
+        process.c.revision,
+        process.c.unread,
+    )
+    .where(process.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(process.c.id)
+    .with_for_update()
+)
+_UNREAD = (
+    select(signal)
+    .where(
+        signal.c.process_id.in_(bindparam("ids", expanding=True)), signal.c.consumed_at.is_(None)
+    )
+    .order_by(signal.c.at, signal.c.dedupe_key)
+)
+_NEXT_IN_LINE = select(func.min(process.c.id)).where(
+    process.c.entity == bindparam("entity"), ~process.c.done, process.c.behind
+)
+_STEP_UP = (
+    update(process)
+    .where(process.c.id == bindparam("process_id"))
+    .values(behind=False, due_at=bindparam("at"))
+)
+
+
+class Moving:
+    """Applies many changes in one transaction; each is refused alone if its lease was lost."""
+
+    def __init__(self, tables: Tables, crash_points: CrashPoints) -> None:
+        self._tables = tables
+        self._crash_points = crash_points
+
+    def __call__(
+        self, connection: Connection, batch: Sequence[Change]
+    ) -> Sequence[Moved | Exception]:
+        """`Moved`, or `LeaseLost` for a change whose lease another worker has taken."""
+        held = {row.id: row for row in connection.execute(_HELD, {"ids": _ids(batch)})}
+        results: list[Moved | Exception] = []
+        granted: list[_Granted] = []
+        for change in batch:
+            row = held.get(change.process_id)
+            if row is None or row.fence != change.fence:
+                results.append(LeaseLost(change.process_id))
+            elif row.revision == change.row["revision"]:
+                results.append(_landed(connection, row))
+            elif row.lease_owner != change.holder:
+                results.append(LeaseLost(change.process_id))
+            else:
+                signals = self._grant(connection, change, row.unread, granted)
+                kept = granted[-1].row["lease_owner"] is not None
+                results.append(Moved(kept=kept, signals=signals))
+        self._apply(connection, granted)
+        return results
+
+    def _grant(
+        self, connection: Connection, change: Change, unread: int, granted: list["_Granted"]
+    ) -> tuple[Signal, ...] | None:
+        """Settle the row. If signals came in while the step ran, an open process keeps its lease.
+
+        The change itself stays as it is: this transaction may be rolled back and tried again.
+        """
+        row = change.row | {"unread": unread - len(change.consumed)}
+        entries = change.entries
+        signals = None
+        if unread > change.seen:
+            found = unread_signals(connection, [change.process_id])[change.process_id]
+            signals = tuple(s for s in found if s.dedupe_key not in change.consumed)
+            if row["done"]:
+                entries = [*entries, *(_too_late(change, s) for s in signals)]
+            else:
+                row |= {"lease_owner": change.holder, "due_at": change.lease_until}
+        granted.append(_Granted(change=change, row=row, entries=entries))
+        return signals
+
+    def _apply(self, connection: Connection, granted: Sequence["_Granted"]) -> None:
+        tables = self._tables
+        changes = [g.change for g in granted]
+        tables.move.run(connection, [g.row for g in granted if g.change.data is None])
+        tables.move_with_data.run(
+            connection,
+            [g.row | {"data": g.change.data} for g in granted if g.change.data is not None],
+        )
+        tables.add_entries.run(connection, [row for g in granted for row in g.entries])
+        tables.add_terms.run(connection, [row for c in changes for row in c.terms])
+        tables.add_deliveries.run(connection, [row for c in changes for row in c.deliveries])
+        tables.consume_signal.run(
+            connection,
+            [
+                {"process_id": c.process_id, "key": key, "at": c.row["updated_at"]}
+                for c in changes
+                for key in c.consumed
+            ],
+        )
+        self._mark_incidents(connection, changes)
+        self._let_the_next_step_up(connection, changes)
+        if granted:
+            self._crash_points.passing(BEFORE_MOVE_COMMIT)
+
+    def _mark_incidents(self, connection: Connection, granted: Sequence[Change]) -> None:
+        self._tables.close_incident.run(
+            connection,
+            [
+                {"incident_id": c.closes, "at": c.row["updated_at"], "by": c.closed_by}
+                for c in granted
+                if c.closes is not None
+            ],
+        )
+        opened = [c.opens for c in granted if c.opens is not None]
+        if opened:
+            self._tables.add_incidents.run(connection, opened)
+            self._crash_points.passing(BEFORE_INCIDENT_COMMIT)
+
+    def _let_the_next_step_up(self, connection: Connection, granted: Sequence[Change]) -> None:
+        ended = [c for c in granted if c.row["done"] and c.entity is not None]
+        self._tables.lock_entities(connection, [c.entity for c in ended if c.entity is not None])
+        for change in ended:
+            following = connection.execute(_NEXT_IN_LINE, {"entity": change.entity}).scalar()
+            if following is not None:
+                at = change.row["updated_at"]
+                connection.execute(_STEP_UP, {"process_id": following, "at": at})
+
+
+class _Granted(Struct, frozen=True, kw_only=True):
+    """A change whose lease holds, with what the row's own state adds to it."""
+
+    change: Change
+    row: dict[str, Any]
+    entries: Sequence[dict[str, Any]]
+
+
+def _ids(batch: Sequence[Change]) -> list[str]:
+    return [change.process_id for change in batch]
+
+
+def _landed(connection: Connection, row: Any) -> Moved:
+    """An earlier try of this very commit was made durable; only its answer was lost."""
+    if row.lease_owner is None:
+        return Moved(kept=False)
+    return Moved(kept=True, signals=unread_signals(connection, [row.id])[row.id])
+
+
+def unread_signals(
+    connection: Connection, process_ids: Sequence[str]
+) -> Mapping[str, tuple[Signal, ...]]:
+    """The signals not consumed yet, oldest first, by process."""
+    found: dict[str, list[Signal]] = {process_id: [] for process_id in process_ids}
+    for row in connection.execute(_UNREAD, {"ids": list(process_ids)}):
+        found[row.process_id].append(
+            Signal(
+                name=row.name,
+                dedupe_key=row.dedupe_key,
+                data=decode_object(row.data),
+                at=from_micros(row.at),
+            )
+        )
+    return {process_id: tuple(signals) for process_id, signals in found.items()}
+
+
+def _too_late(change: Change, late: Signal) -> dict[str, Any]:
+    row = entry_row(
+        change.process_id, change.row["updated_at"], "too_late", change.row["state"], None
+    )
+    row["says"] = f"The signal {late.name} came after the end and changed nothing."
+    return row

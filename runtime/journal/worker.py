@@ -1,0 +1,289 @@
+"""A worker: leases what is due, runs its steps, commits what they decide."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import partial
+
+from msgspec import structs
+
+from runtime.journal.advancing import Advancing
+from runtime.journal.crash_points import DURING_TAKEOVER
+from runtime.journal.deciding import Deciding, Held
+from runtime.journal.delivering import Delivering
+from runtime.journal.journal import Journal
+from runtime.journal.leasing import Lease, LeaseRequest, Leasing, release, renew
+from runtime.journal.process import Lane
+from runtime.journal.times import from_micros, to_micros
+from runtime.store.faults import StoreClosed, StoreUnavailable
+
+log = logging.getLogger("crossdock.journal")
+
+CONCURRENCY: Mapping[Lane, int] = {Lane.CAPTURE: 64, Lane.STATUS: 16, Lane.SYNC: 16, Lane.BULK: 8}
+LEASE = timedelta(seconds=10)
+POLL = timedelta(milliseconds=500)
+"""How often a store shared with other processes is asked for work nobody here knows of."""
+
+LONGEST_SLEEP = timedelta(minutes=1)
+SHORTEST_SLEEP = 0.005
+STORE_PAUSE = 0.2
+"""Seconds between two tries while the store cannot be reached."""
+
+
+class _LaneWork:
+    """What one lane is doing here: how many steps run, and who holds a lease but must wait."""
+
+    __slots__ = ("hungry", "limit", "promised", "running", "waiting")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.running = 0
+        self.promised = 0
+        self.waiting: deque[Held] = deque()
+        self.hungry = True
+
+    @property
+    def room(self) -> int:
+        """How many more leases are wanted: enough that no slot idles between two look-ups."""
+        return 2 * self.limit - self.running - self.promised - len(self.waiting)
+
+
+class Worker:
+    """Advances the processes of one journal, several lanes beside each other.
+
+    `start` begins at once with what a dead worker left. `drain` lets running steps finish and
+    gives every lease back. Construction has no effects.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        concurrency: Mapping[Lane, int] = CONCURRENCY,
+        lease: timedelta = LEASE,
+    ) -> None:
+        self._journal = journal
+        self._store = journal.store
+        self._types = journal.types
+        self._clock = journal.clock
+        self._crash_points = journal.crash_points
+        self._lease = lease
+        self.holder = journal.new_holder()
+        self._leasing = Leasing(journal.store.dialect)
+        self._delivering = Delivering(journal, self.holder)
+        deciding = Deciding(
+            types=journal.types,
+            subscribers=journal.subscribers,
+            holder=self.holder,
+            lease=lease,
+            random=journal.random,
+        )
+        self._advancing = Advancing(
+            journal,
+            deciding,
+            notice=self.notice,
+            wake_deliveries=self._delivering.wake,
+        )
+        self._lanes = {lane: _LaneWork(limit) for lane, limit in concurrency.items()}
+        self._held: dict[str, Held] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._loops: list[asyncio.Task[None]] = []
+        self._wakeup = asyncio.Event()
+        self._next_look: datetime | None = None
+        self._draining = False
+
+    def __repr__(self) -> str:
+        running = ", ".join(
+            f"{lane.name.lower()} {work.running}/{work.limit}" for lane, work in self._lanes.items()
+        )
+        return f"<Worker {self.holder} {running}>"
+
+    async def start(self) -> None:
+        """Begin working. The journal must be open."""
+        self._journal.attach(self)
+        self._loops = [
+            asyncio.create_task(self._look_for_work(), name="journal-leases"),
+            asyncio.create_task(self._keep_leases(), name="journal-heartbeat"),
+        ]
+        self._delivering.start()
+
+    async def drain(self, within: timedelta = timedelta(seconds=10)) -> None:
+        """Finish running steps within the time given, then release every lease.
+
+        A step still running after that is cancelled, and its next run is in doubt.
+        """
+        self._draining = self._advancing.draining = True
+        self._journal.detach(self)
+        for loop in self._loops[:1]:
+            loop.cancel()
+        for work in self._lanes.values():
+            work.waiting.clear()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=within.total_seconds())
+        late = list(self._tasks.values())
+        for task in late:
+            task.cancel()
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*late, *self._loops, return_exceptions=True)
+        await self._delivering.stop()
+        if self._held:
+            ids, now = list(self._held), to_micros(self._clock.now())
+            await self._store.write(partial(release, self.holder, ids, now))
+            self._held.clear()
+
+    def wake(self) -> None:
+        """Look for work now. For tests' clocks, and for wake-ups from other processes."""
+        self._next_look = None
+        for work in self._lanes.values():
+            work.hungry = True
+        self._wakeup.set()
+        self._delivering.wake()
+
+    def notice(self, due: datetime, lane: Lane) -> None:
+        """Something will be due then that this worker may not know of."""
+        if lane in self._lanes and (self._next_look is None or due < self._next_look):
+            self._lanes[lane].hungry = True
+            self._wakeup.set()
+
+    def wake_deliveries(self) -> None:
+        """Events were committed."""
+        self._delivering.wake()
+
+    # Born leased: what is accepted here and has room here never needs to be looked for.
+
+    def promise(self, lane: Lane) -> bool:
+        """Whether a process about to be accepted may be born with this worker's lease."""
+        work = self._lanes.get(lane)
+        if work is None or self._draining or work.room <= 0:
+            return False
+        work.promised += 1
+        return True
+
+    def keep_promise(self, held: Held | None, lane: Lane) -> None:
+        """The accept has committed (`held`), or came to nothing (None)."""
+        work = self._lanes[lane]
+        work.promised -= 1
+        if held is not None:
+            self._take(held)
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a lease lasts without a heartbeat."""
+        return self._lease
+
+    # Finding work.
+
+    async def _look_for_work(self) -> None:
+        while True:
+            self._wakeup.clear()
+            pause = await self._look()
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wakeup.wait()
+            except TimeoutError:
+                for work in self._lanes.values():
+                    work.hungry = True
+
+    async def _look(self) -> float:
+        """Lease what is due; answer how many seconds there is nothing to look for."""
+        room = {
+            int(lane): work.room
+            for lane, work in self._lanes.items()
+            if work.hungry and 2 * work.room >= work.limit
+        }
+        now = self._clock.now()
+        due = now + (LONGEST_SLEEP if self._store.is_exclusive else POLL)
+        if room:
+            at = to_micros(now)
+            until = to_micros(now + self._lease)
+            request = LeaseRequest(holder=self.holder, room=room, now=at, until=until)
+            try:
+                leased = await self._store.submit(self._leasing, request)
+            except StoreUnavailable:
+                log.warning("store_unreachable_for_leases")
+                return STORE_PAUSE
+            for lane in room:
+                self._lanes[Lane(lane)].hungry = lane in leased.full
+            for lease in leased.leases:
+                self._receive(lease, until)
+            if leased.next_due is not None:
+                due = min(due, from_micros(leased.next_due))
+        self._next_look = due
+        return max(SHORTEST_SLEEP, (due - self._clock.now()).total_seconds())
+
+    def _receive(self, lease: Lease, until: int) -> None:
+        row = lease.row
+        if lease.taken_over:
+            log.warning(
+                "lease_taken_over",
+                extra={"process_id": row.id, "state": row.state, "from": row.lease_owner},
+            )
+            self._crash_points.passing(DURING_TAKEOVER)
+        process = structs.replace(self._types.process(row), attempts=lease.attempts)
+        listens = self._types[process.kind].on_signal
+        held = Held(
+            process=process,
+            fence=lease.fence,
+            in_doubt=lease.in_doubt,
+            lease_until=until,
+            signals=lease.signals,
+            unheard=any(s.name not in listens for s in lease.signals),
+            upgraded=row.version != process.version,
+        )
+        self._take(held)
+
+    def _take(self, held: Held) -> None:
+        self._held[held.process.id] = held
+        if self._draining:
+            return
+        work = self._lanes[held.process.lane]
+        work.waiting.append(held)
+        self._pump(work)
+
+    def _pump(self, work: _LaneWork) -> None:
+        while work.waiting and work.running < work.limit and not self._draining:
+            held = work.waiting.popleft()
+            work.running += 1
+            self._tasks[held.process.id] = asyncio.create_task(self._work_on(held, work))
+
+    async def _work_on(self, held: Held, work: _LaneWork) -> None:
+        process_id = held.process.id
+        try:
+            await self._advancing.advance(held)
+        except asyncio.CancelledError:
+            if not self._draining:
+                raise
+            await self._advancing.give_up(held)
+        except StoreClosed:
+            log.info("work_left_behind", extra={"process_id": process_id})
+        finally:
+            self._held.pop(process_id, None)
+            self._tasks.pop(process_id, None)
+            work.running -= 1
+            self._pump(work)
+            if work.hungry and 2 * work.room >= work.limit:
+                self._wakeup.set()
+
+    async def _keep_leases(self) -> None:
+        """Renew what is held for longer than a third of the lease."""
+        while True:
+            await asyncio.sleep(self._lease.total_seconds() / 3)
+            now = self._clock.now()
+            soon = to_micros(now + self._lease * 2 / 3)
+            until = to_micros(now + self._lease)
+            old = [held for held in self._held.values() if held.lease_until < soon]
+            if not old:
+                continue
+            ids = [held.process.id for held in old]
+            try:
+                kept = await self._store.write(partial(renew, self.holder, ids, until))
+            except StoreUnavailable:
+                log.warning("leases_not_renewed", extra={"leases": len(ids)})
+                continue
+            if kept < len(ids):
+                log.warning("leases_lost", extra={"leases": len(ids) - kept})
+            for held in old:
+                held.lease_until = until

@@ -1,0 +1,267 @@
+"""The first schema."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+
+revision: str = "0001"
+down_revision: str | None = None
+branch_labels: Sequence[str] | None = None
+depends_on: Sequence[str] | None = None
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.create_table(
+        "audit",
+        sa.Column("chain", sa.Text(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("record", sa.LargeBinary(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("chain", "seq"),
+    )
+    op.create_table(
+        "delivery",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("subscriber", sa.Text(), nullable=False),
+        sa.Column("entity", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("payload", sa.LargeBinary(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("lease_owner", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("done_at", sa.BigInteger(), nullable=True),
+        sa.Column("result", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("delivery", schema=None) as batch_op:
+        batch_op.create_index(
+            "delivery_due",
+            ["subscriber", "due_at"],
+            unique=False,
+            sqlite_where=sa.text("done_at IS NULL"),
+            postgresql_where=sa.text("done_at IS NULL"),
+        )
+        batch_op.create_index(
+            "delivery_entity",
+            ["subscriber", "entity", "id"],
+            unique=False,
+            sqlite_where=sa.text("done_at IS NULL"),
+            postgresql_where=sa.text("done_at IS NULL"),
+        )
+
+    op.create_table(
+        "entry",
+        sa.Column(
+            "seq",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("process_id", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("event", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("says", sa.Text(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("seq"),
+    )
+    with op.batch_alter_table("entry", schema=None) as batch_op:
+        batch_op.create_index("entry_process", ["process_id", "seq"], unique=False)
+
+    op.create_table(
+        "idempotency",
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("claimed_until", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.SmallInteger(), nullable=True),
+        sa.Column("headers", sa.LargeBinary(), nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("scope", "key"),
+    )
+    with op.batch_alter_table("idempotency", schema=None) as batch_op:
+        batch_op.create_index("idempotency_expiry", ["expires_at"], unique=False)
+
+    op.create_table(
+        "inbox",
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("message_id", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("source", "message_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "incident",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("process_id", sa.Text(), nullable=False),
+        sa.Column("category", sa.Text(), nullable=False),
+        sa.Column("says", sa.Text(), nullable=False),
+        sa.Column("detail", sa.LargeBinary(), nullable=False),
+        sa.Column("opened_at", sa.BigInteger(), nullable=False),
+        sa.Column("closed_at", sa.BigInteger(), nullable=True),
+        sa.Column("closed_by", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("incident", schema=None) as batch_op:
+        batch_op.create_index(
+            "incident_open",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text("closed_at IS NULL"),
+            postgresql_where=sa.text("closed_at IS NULL"),
+        )
+        batch_op.create_index("incident_process", ["process_id"], unique=False)
+
+    op.create_table(
+        "note",
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "key"),
+    )
+    op.create_table(
+        "process",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("consumer", sa.Text(), nullable=False),
+        sa.Column("operation", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("lane", sa.SmallInteger(), nullable=False),
+        sa.Column("entity", sa.Text(), nullable=True),
+        sa.Column("behind", sa.Boolean(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.Column("effects", sa.LargeBinary(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("in_doubt", sa.Boolean(), nullable=False),
+        sa.Column("step_at", sa.BigInteger(), nullable=True),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("lease_owner", sa.Text(), nullable=True),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.Column("unread", sa.Integer(), nullable=False),
+        sa.Column("incident_id", sa.Text(), nullable=True),
+        sa.Column("incident_category", sa.Text(), nullable=True),
+        sa.Column("done", sa.Boolean(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("process", schema=None) as batch_op:
+        batch_op.create_index("process_consumer", ["consumer", "id"], unique=False)
+        batch_op.create_index(
+            "process_due",
+            ["lane", "due_at"],
+            unique=False,
+            sqlite_where=sa.text("due_at IS NOT NULL"),
+            postgresql_where=sa.text("due_at IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "process_entity",
+            ["entity", "id"],
+            unique=False,
+            sqlite_where=sa.text("entity IS NOT NULL AND NOT done"),
+            postgresql_where=sa.text("entity IS NOT NULL AND NOT done"),
+        )
+        batch_op.create_index("process_key", ["consumer", "operation", "key"], unique=True)
+        batch_op.create_index(
+            "process_open",
+            ["kind", "id"],
+            unique=False,
+            sqlite_where=sa.text("NOT done"),
+            postgresql_where=sa.text("NOT done"),
+        )
+        batch_op.create_index("process_reference", ["reference"], unique=True)
+
+    op.create_table(
+        "signal",
+        sa.Column("process_id", sa.Text(), nullable=False),
+        sa.Column("dedupe_key", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("consumed_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("process_id", "dedupe_key"),
+    )
+    op.create_table(
+        "term",
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("process_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "value", "process_id"),
+        sqlite_with_rowid=False,
+    )
+
+
+def downgrade() -> None:
+    """Take back."""
+    op.drop_table("term")
+    op.drop_table("signal")
+    with op.batch_alter_table("process", schema=None) as batch_op:
+        batch_op.drop_index("process_reference")
+        batch_op.drop_index(
+            "process_open", sqlite_where=sa.text("NOT done"), postgresql_where=sa.text("NOT done")
+        )
+        batch_op.drop_index("process_key")
+        batch_op.drop_index(
+            "process_entity",
+            sqlite_where=sa.text("entity IS NOT NULL AND NOT done"),
+            postgresql_where=sa.text("entity IS NOT NULL AND NOT done"),
+        )
+        batch_op.drop_index(
+            "process_due",
+            sqlite_where=sa.text("due_at IS NOT NULL"),
+            postgresql_where=sa.text("due_at IS NOT NULL"),
+        )
+        batch_op.drop_index("process_consumer")
+
+    op.drop_table("process")
+    op.drop_table("note")
+    with op.batch_alter_table("incident", schema=None) as batch_op:
+        batch_op.drop_index("incident_process")
+        batch_op.drop_index(
+            "incident_open",
+            sqlite_where=sa.text("closed_at IS NULL"),
+            postgresql_where=sa.text("closed_at IS NULL"),
+        )
+
+    op.drop_table("incident")
+    op.drop_table("inbox")
+    with op.batch_alter_table("idempotency", schema=None) as batch_op:
+        batch_op.drop_index("idempotency_expiry")
+
+    op.drop_table("idempotency")
+    with op.batch_alter_table("entry", schema=None) as batch_op:
+        batch_op.drop_index("entry_process")
+
+    op.drop_table("entry")
+    with op.batch_alter_table("delivery", schema=None) as batch_op:
+        batch_op.drop_index(
+            "delivery_entity",
+            sqlite_where=sa.text("done_at IS NULL"),
+            postgresql_where=sa.text("done_at IS NULL"),
+        )
+        batch_op.drop_index(
+            "delivery_due",
+            sqlite_where=sa.text("done_at IS NULL"),
+            postgresql_where=sa.text("done_at IS NULL"),
+        )
+
+    op.drop_table("delivery")
+    op.drop_table("audit")

@@ -1,0 +1,217 @@
+"""Every table, once, for both stores.
+
+Times are whole microseconds since 1970-01-01 UTC (`*_at`): exact, sortable and quick on both
+stores. Documents are JSON bytes. A partial index holds only what is still to be done, so that
+the cost of finding work does not grow with what has been done.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+
+HEAD = "0001"
+"""The migration that leads to this schema."""
+
+metadata = MetaData()
+
+# SQLite numbers rows by itself only in a column declared INTEGER.
+_RowNumber = BigInteger().with_variant(Integer, "sqlite")
+
+process = Table(
+    "process",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("consumer", Text, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("lane", SmallInteger, nullable=False),
+    Column("entity", Text),
+    Column("behind", Boolean, nullable=False),  # an older process of its entity is still open
+    Column("state", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("effects", LargeBinary, nullable=False),
+    Column("attempts", Integer, nullable=False),  # runs of this state's step that decided nothing
+    Column("in_doubt", Boolean, nullable=False),
+    Column("step_at", BigInteger),  # when the step or timer of this state is due
+    Column("due_at", BigInteger),  # when a worker must look next; while leased: the lease's expiry
+    Column("lease_owner", Text),
+    Column("fence", BigInteger, nullable=False),
+    Column("unread", Integer, nullable=False),  # signals not consumed
+    Column("incident_id", Text),
+    Column("incident_category", Text),
+    Column("done", Boolean, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+Index("process_reference", process.c.reference, unique=True)
+Index("process_key", process.c.consumer, process.c.operation, process.c.key, unique=True)
+Index("process_consumer", process.c.consumer, process.c.id)
+_is_due = process.c.due_at.is_not(None)
+Index(
+    "process_due",
+    process.c.lane,
+    process.c.due_at,
+    sqlite_where=_is_due,
+    postgresql_where=_is_due,
+)
+_is_open = text("NOT done")
+Index(
+    "process_open",
+    process.c.kind,
+    process.c.id,
+    sqlite_where=_is_open,
+    postgresql_where=_is_open,
+)
+_is_queued = text("entity IS NOT NULL AND NOT done")
+Index(
+    "process_entity",
+    process.c.entity,
+    process.c.id,
+    sqlite_where=_is_queued,
+    postgresql_where=_is_queued,
+)
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("seq", _RowNumber, primary_key=True, autoincrement=True),
+    Column("process_id", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("says", Text, nullable=False),
+    Column("data", LargeBinary),
+)
+Index("entry_process", entry.c.process_id, entry.c.seq)
+
+term = Table(
+    "term",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("process_id", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+signal = Table(
+    "signal",
+    metadata,
+    Column("process_id", Text, primary_key=True),
+    Column("dedupe_key", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("consumed_at", BigInteger),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", _RowNumber, primary_key=True, autoincrement=True),
+    Column("subscriber", Text, nullable=False),
+    Column("entity", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", BigInteger, nullable=False),  # while leased: the lease's expiry
+    Column("lease_owner", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("done_at", BigInteger),
+    Column("result", Text),
+)
+_is_waiting = delivery.c.done_at.is_(None)
+Index(
+    "delivery_due",
+    delivery.c.subscriber,
+    delivery.c.due_at,
+    sqlite_where=_is_waiting,
+    postgresql_where=_is_waiting,
+)
+Index(
+    "delivery_entity",
+    delivery.c.subscriber,
+    delivery.c.entity,
+    delivery.c.id,
+    sqlite_where=_is_waiting,
+    postgresql_where=_is_waiting,
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("message_id", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("claimed_until", BigInteger, nullable=False),
+    Column("status", SmallInteger),  # null while the first call is in flight
+    Column("headers", LargeBinary),
+    Column("body", LargeBinary),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+Index("idempotency_expiry", idempotency.c.expires_at)
+
+incident = Table(
+    "incident",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("process_id", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("says", Text, nullable=False),
+    Column("detail", LargeBinary, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("closed_at", BigInteger),
+    Column("closed_by", Text),
+)
+Index("incident_process", incident.c.process_id)
+_is_unresolved = incident.c.closed_at.is_(None)
+Index(
+    "incident_open",
+    incident.c.id,
+    sqlite_where=_is_unresolved,
+    postgresql_where=_is_unresolved,
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("chain", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+note = Table(
+    "note",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
