@@ -1,0 +1,421 @@
+"""The gateway as a plain ASGI application: asks, serves, tells.
+
+Life: construct (no effects) -> `check` -> `startup` (provision) -> serve -> `drain` -> `shutdown`.
+At construction the policies are compiled to one flat tuple of steps per operation; a call walks the
+tuple on its way in, its reply walks back through the steps that were asked.
+"""
+
+import asyncio
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from contracts.context import CORRELATION_HEADER, CallContext, calling
+from contracts.problems import ProblemError, problem
+from gateway.call import (
+    PASS,
+    Answer,
+    Call,
+    ClientGoneError,
+    Clock,
+    ConfigFault,
+    Consumer,
+    Finding,
+    Message,
+    Pass,
+    Policy,
+    Receive,
+    Refuse,
+    Reply,
+    Scope,
+    Send,
+    Step,
+)
+from gateway.config import ConfigError, GatewayConfig
+from gateway.edge import deliver, from_upstream, problem_reply, refusal_of
+from gateway.house import Handler
+from gateway.records import Records
+from gateway.routes import Match, MethodNotAllowed, Operation, Router
+from gateway.shared import SharedState
+from gateway.upstreams import Upstream
+
+_MOST_BUFFERED: Final = 8 * 1024 * 1024
+"""Bytes of an upstream's answer held for a keyed call; a larger one breaks its contract."""
+INTERNAL: Final = 500
+CORRELATION: Final = CORRELATION_HEADER.encode()
+_CLOSE: Final = (b"connection", b"close")
+_CLOSING_STATUSES: Final = frozenset({408, 413})
+"""After these the rest of the request may still be on the wire (RFC 9110 section 15.5.14)."""
+
+
+class Plan:
+    """An operation with its steps and where it ends: a handler of ours or an upstream."""
+
+    __slots__ = ("buffered", "criticality", "handler", "operation", "steps", "upstream")
+
+    def __init__(
+        self,
+        operation: Operation,
+        steps: tuple[Step, ...],
+        *,
+        handler: Handler | None = None,
+        upstream: Upstream | None = None,
+    ) -> None:
+        self.operation = operation
+        self.steps = steps
+        self.handler = handler
+        self.upstream = upstream
+        self.buffered = operation.terms.idempotency != "none"
+        self.criticality = operation.terms.criticality
+
+    def __repr__(self) -> str:
+        return f"<Plan {self.operation.key} {'>'.join(step.name for step in self.steps)}>"
+
+
+class Exit:
+    """Takes an upstream's answer and sends it on: whole where it comes whole, else as it comes."""
+
+    __slots__ = ("_call", "_chunks", "_gateway", "_plan", "_send", "_size", "head", "status")
+
+    def __init__(self, gateway: "Gateway", plan: Plan, call: Call, send: Send) -> None:
+        self._gateway = gateway
+        self._plan = plan
+        self._call = call
+        self._send = send
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self.status = 0
+        self.head: list[tuple[bytes, bytes]] = []
+
+    async def __call__(self, message: Message) -> None:
+        """Take one ASGI message of the upstream."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.head = list(message.get("headers", ()))
+            return
+        if message["type"] != "http.response.body":
+            return  # trailers and pushes are dropped (RFC 9110 section 6.5.1)
+        body: bytes = message.get("body", b"")
+        more: bool = message.get("more_body", False)
+        call = self._call
+        if call.streaming:
+            call.bytes_out += len(body)
+            await self._send({"type": "http.response.body", "body": body, "more_body": more})
+            return
+        if call.reply is not None:
+            return  # the rest of an answer that was replaced
+        if not more:
+            self._chunks.append(body)
+            call.reply = from_upstream(self.status, self.head, b"".join(self._chunks))
+            return
+        if self._plan.buffered:
+            self._size += len(body)
+            if self._size > _MOST_BUFFERED:
+                raise ProblemError(problem("upstream-malformed"))
+            self._chunks.append(body)
+            return
+        reply = from_upstream(self.status, self.head, None)
+        call.reply = reply
+        if reply.body is None:
+            await self._gateway.begin_stream(self._plan, call, reply, self._send)
+            call.bytes_out += len(body)
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+class Gateway:
+    """The ASGI application. Build it with `build_gateway`."""
+
+    def __init__(
+        self,
+        *,
+        plans: Sequence[Plan],
+        unknown: Plan,
+        disallowed: Plan,
+        policies: Sequence[Policy],
+        upstreams: Mapping[str, Upstream],
+        config: GatewayConfig,
+        clock: Clock,
+        records: Records,
+        shared: SharedState | None,
+        on_startup: Callable[[], None],
+    ) -> None:
+        self._plans = plans
+        self._unknown = unknown
+        self._disallowed = disallowed
+        self._router = Router(plan.operation for plan in plans)
+        self._policies = policies
+        self._upstreams = upstreams
+        self._config = config
+        self._clock = clock
+        self._records = records
+        self._shared = shared
+        self._on_startup = on_startup
+        self.draining = False
+        self.in_flight = 0
+
+    def __repr__(self) -> str:
+        state = "draining" if self.draining else "serving"
+        return f"<Gateway {len(self._plans)} operations {state} {self.in_flight} in flight>"
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """Every operation that can be reached."""
+        return tuple(plan.operation for plan in self._plans)
+
+    def check(self) -> list[ConfigFault]:
+        """Report every fault of every policy at once."""
+        return [fault for each in self._policies for fault in each.check(self.operations)]
+
+    async def startup(self) -> None:
+        """Provision policies and upstreams; raise `ConfigError` with all faults first."""
+        faults = self.check()
+        if faults:
+            raise ConfigError(faults)
+        self._on_startup()
+        for policy in self._policies:
+            await policy.provision()
+        for upstream in self._upstreams.values():
+            begin = getattr(upstream, "startup", None)
+            if begin is not None:
+                await begin()
+
+    async def shutdown(self) -> None:
+        """Close upstreams and policies, in reverse."""
+        for upstream in self._upstreams.values():
+            end = getattr(upstream, "shutdown", None)
+            if end is not None:
+                await end()
+        for policy in reversed(self._policies):
+            await policy.close()
+        if self._shared is not None:
+            await self._shared.close()
+
+    async def drain(self, seconds: float | None = None) -> bool:
+        """Answer what comes with `Connection: close` until nothing is in flight.
+
+        Waits at most `seconds` (the configured drain time); tells whether all calls ended.
+        """
+        self.draining = True
+        limit = self._config.gateway.drain_seconds if seconds is None else seconds
+        until = self._clock.monotonic() + limit
+        while self.in_flight and self._clock.monotonic() < until:  # noqa: ASYNC110  calls end in many places and rarely while draining; one place that looks is simpler
+            await asyncio.sleep(0.01)
+        return not self.in_flight
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI connection scope."""
+        if scope["type"] != "http":
+            await self._other(scope, receive, send)
+            return
+        call, plan = self._begin(scope, receive)
+        self.in_flight += 1
+        try:
+            asked, reply = await self._enter(call, plan)
+            if reply is None:
+                reply = await self._serve(call, plan, send)
+            if reply is not None:
+                await self._leave(call, plan.steps[:asked], reply, send)
+        except ClientGoneError:
+            call.reply = None
+        finally:
+            self.in_flight -= 1
+            for step in plan.steps:
+                if step.release is not None:
+                    step.release(call)
+
+    def _begin(self, scope: Scope, receive: Receive) -> tuple[Call, Plan]:
+        """Find the operation; what no contract names still passes correlate and guard."""
+        found = self._router.find(scope["method"], scope["path"])
+        parameters: Mapping[str, str] = {}
+        match found:
+            case None:
+                plan = self._unknown
+            case MethodNotAllowed(allowed=allowed):
+                plan, parameters = self._disallowed, {"allow": allowed}
+            case _:
+                plan, parameters = self._plans[found.index], found.parameters
+        call = Call(
+            scope=scope,
+            receive=receive,
+            operation=plan.operation,
+            parameters=parameters,
+            started=self._clock.monotonic(),
+        )
+        call.head = isinstance(found, Match) and found.head
+        return call, plan
+
+    async def _enter(self, call: Call, plan: Plan) -> tuple[int, Reply | None]:
+        """Ask the policies in turn; answer how many were asked, and a reply if one decided."""
+        asked = 0
+        for step in plan.steps:
+            asked += 1
+            try:
+                verdict = step.ask(call)
+                if verdict is PASS:
+                    continue
+                if not isinstance(verdict, Refuse | Answer | Pass):
+                    verdict = await verdict
+            except ClientGoneError:
+                raise
+            except Exception as error:  # noqa: BLE001  whatever fails, the caller gets a problem
+                return asked, self._failed(call, error, policy=step.name)
+            match verdict:
+                case Refuse():
+                    return asked, problem_reply(call, verdict, policy=step.name)
+                case Answer(reply=reply):
+                    reply.policy = step.name
+                    return asked, reply
+                case Pass():
+                    continue
+        return asked, None
+
+    async def _serve(self, call: Call, plan: Plan, send: Send) -> Reply | None:
+        """Let the operation answer, within the deadline; None once the answer has gone out."""
+        context = CallContext(
+            correlation_id=call.correlation_id,
+            consumer=call.consumer.name,
+            traceparent=call.traceparent,
+            subject=call.consumer.subject,
+            scopes=call.consumer.scopes,
+            accounts=call.consumer.accounts,
+            deadline=call.deadline,
+            idempotency_key=call.idempotency_key,
+            fingerprint=call.fingerprint,
+            criticality=plan.criticality,
+        )
+        left = context.remaining(self._clock.monotonic())
+        try:
+            with calling(context):
+                async with asyncio.timeout(left):
+                    if plan.handler is not None:
+                        return await plan.handler(call)
+                    await self._ask_upstream(call, plan, send)
+        except ClientGoneError:
+            raise
+        except TimeoutError:
+            if call.reply is None:
+                return problem_reply(
+                    call, Refuse(problem=problem("deadline-exceeded")), policy="shield"
+                )
+        except Exception as error:
+            if call.streaming:
+                raise  # the head has gone out: only an aborted connection can say "incomplete"
+            if call.reply is None:
+                return self._failed(call, error, policy=None)
+        if call.streaming:
+            return None
+        if call.reply is None:
+            return self._failed(call, RuntimeError("the upstream sent no answer"), policy=None)
+        return call.reply
+
+    async def _ask_upstream(self, call: Call, plan: Plan, send: Send) -> None:
+        scope = dict(call.scope)
+        scope["headers"] = call.forwarded
+        if call.head:
+            scope["method"] = "GET"
+        if plan.upstream is None:
+            raise RuntimeError(f"{plan.operation.key} leads nowhere")
+        await plan.upstream(scope, call.receive, Exit(self, plan, call, send))
+
+    def _failed(self, call: Call, error: Exception, *, policy: str | None) -> Reply:
+        """Say a failure in catalogued words; log the unexpected with its place, never its text."""
+        refusal = refusal_of(error)
+        if refusal.problem.status == INTERNAL:
+            frames = traceback.extract_tb(error.__traceback__)[-3:]
+            self._records.event(
+                "call_failed_unexpectedly",
+                correlation_id=call.correlation_id,
+                operation=call.operation.key,
+                policy=policy,
+                error=type(error).__name__,
+                frames=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+            )
+        return problem_reply(call, refusal, policy=policy)
+
+    async def _leave(self, call: Call, asked: Sequence[Step], reply: Reply, send: Send) -> None:
+        """Tell the policies, last asked first, and send the reply."""
+        reply = await self._tell(call, asked, reply)
+        call.reply = reply
+        self._finish(reply)
+        call.bytes_out = await deliver(send, reply, head=call.head or call.method == "HEAD")
+
+    async def begin_stream(self, plan: Plan, call: Call, reply: Reply, send: Send) -> None:
+        """Tell the policies of a streaming reply and send its head."""
+        reply = await self._tell(call, plan.steps, reply)
+        self._finish(reply)
+        call.streaming = True
+        await send(
+            {"type": "http.response.start", "status": reply.status, "headers": reply.headers}
+        )
+
+    async def _tell(self, call: Call, asked: Sequence[Step], reply: Reply) -> Reply:
+        waiting = []
+        for step in reversed(asked):
+            if step.tell is not None:
+                told = step.tell(call, reply)
+                if told is not None:
+                    waiting.append(told)
+        if not waiting:
+            return reply
+        # Together: what two policies must make durable shares one commit.
+        for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                self._records.event(
+                    "answer_not_kept",
+                    correlation_id=call.correlation_id,
+                    operation=call.operation.key,
+                    error=type(outcome).__name__,
+                )
+                refusal = Refuse(problem=problem("store-unavailable"), retry_after=1)
+                replaced = problem_reply(call, refusal, policy="idempotency")
+                replaced.headers.append((CORRELATION, call.correlation_id.encode()))
+                return replaced
+        return reply
+
+    def _finish(self, reply: Reply) -> None:
+        if self.draining or reply.status in _CLOSING_STATUSES:
+            reply.headers.append(_CLOSE)
+
+    def explain(self, method: str, path: str, consumer: Consumer) -> list[Finding]:
+        """Say what each policy would do with a call, without effects: the same steps are read."""
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": method,
+            "path": path.partition("?")[0],
+            "raw_path": path.partition("?")[0].encode(),
+            "query_string": path.partition("?")[2].encode(),
+            "headers": [(b"host", b"explain")],
+        }
+
+        async def nothing() -> Message:
+            return {"type": "http.disconnect"}
+
+        call, plan = self._begin(scope, nothing)
+        call.consumer = consumer
+        found = [
+            Finding(policy="route", verdict="pass", because=f"{plan.operation.key}")
+            if plan not in (self._unknown, self._disallowed)
+            else Finding(policy="route", verdict="refuse", because="no contract names this")
+        ]
+        found += [step.explain(call) for step in plan.steps if step.explain is not None]
+        return found
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take the lifespan; refuse everything else (no upgrade is allowed by any contract)."""
+        if scope["type"] != "lifespan":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    await self.startup()
+                except Exception as error:  # noqa: BLE001  the server must be told
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.shutdown()
+                await send({"type": "lifespan.shutdown.complete"})
+                return

@@ -1,0 +1,282 @@
+"""What an environment adds to the contracts: `crossdock.toml`, checked whole before the start.
+
+Secrets stand in it only as hashes (`sha256:<hex>`) or references (`env:NAME`, `file:/path`).
+"""
+
+import hashlib
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from contracts.problems import Fault
+from gateway.call import ConfigFault
+from gateway.faults import Checker, choices, nearest
+from gateway.policies.guard import GuardLimits
+from gateway.routes import Operation
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """At most `quota` calls in any `seconds` on end."""
+
+    quota: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+    seconds: Annotated[int, msgspec.Meta(ge=1, le=86_400)]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a consumer may call, by limit class; several windows hold at once, none: unlimited."""
+
+    checks: tuple[Window, ...] = ()
+    orders: tuple[Window, ...] = ()
+    reads: tuple[Window, ...] = ()
+    webhooks: tuple[Window, ...] = ()
+    operations: tuple[Window, ...] = ()
+
+
+BUILT_IN = "built-in"
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A consumer, as its `issuer` names it (`built-in`, or a name under `issuers`).
+
+    `accounts` are the canonical customer ids it may act for, or `*` for an internal channel. Two
+    `secrets` of a built-in client are valid at once while they are being rotated.
+    """
+
+    issuer: str = BUILT_IN
+    secrets: Annotated[tuple[str, ...], msgspec.Meta(max_length=2)] = ()
+    scopes: tuple[str, ...] = ()
+    accounts: Literal["*"] | tuple[str, ...] = ()
+    plan: str = "standard"
+
+
+class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An OpenID or OAuth issuer whose access tokens are accepted."""
+
+    url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^?#]+$")]
+    audience: str
+    algorithms: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    token_type: str = "at+jwt"  # noqa: S105  a media type, RFC 9068 section 2.1
+    jwks_uri: str | None = None
+    leeway_seconds: Annotated[float, msgspec.Meta(ge=0, le=120)] = 30.0
+    scope_claim: str = "scope"
+    consumer_claim: str = "client_id"
+    plan: str = "standard"
+
+
+class BuiltInIssuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The development issuer; off unless a profile turns it on."""
+
+    enabled: bool = False
+    token_seconds: Annotated[int, msgspec.Meta(ge=5, le=86_400)] = 900
+
+
+class IdempotencySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long answers are replayed, and how long a repeat waits for the first call."""
+
+    keep_days: Annotated[float, msgspec.Meta(gt=0, le=90)] = 7.0
+    wait_seconds: Seconds = 30.0
+
+
+class ShieldSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Concurrent calls per upstream and limit class, and the longest budget a caller may ask."""
+
+    concurrency: Positive = 256
+    longest_budget_ms: Positive = 60_000
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The gateway itself."""
+
+    public_url: str = "http://127.0.0.1:8080"
+    audience: str = "crossdock"
+    instances: Positive = 1
+    redis: str | None = None
+    drain_seconds: Seconds = 10.0
+    guard: GuardLimits = GuardLimits()
+    issuer: BuiltInIssuer = BuiltInIssuer()
+    idempotency: IdempotencySettings = IdempotencySettings()
+    shield: ShieldSettings = ShieldSettings()
+
+
+class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole of `crossdock.toml` that the gateway reads."""
+
+    gateway: GatewaySettings = GatewaySettings()
+    issuers: dict[str, Issuer] = {}
+    plans: dict[str, Plan] = msgspec.field(default_factory=lambda: {"standard": Plan()})
+    clients: dict[str, Client] = {}
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; carries every fault."""
+
+    def __init__(self, faults: Iterable[ConfigFault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+def json_schema() -> dict[str, Any]:
+    """Answer the published JSON Schema (draft 2020-12) of the configuration."""
+    schema = msgspec.json.schema(GatewayConfig)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "crossdock.toml"
+    return schema
+
+
+def load(path: Path) -> GatewayConfig:
+    """Read a file; raise `ConfigError` with every fault of its form."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        fault = ConfigFault(
+            place=path.name, value=str(error), allowed="TOML 1.0", remedy="Correct that line."
+        )
+        raise ConfigError([fault]) from None
+    return from_document(document)
+
+
+def from_document(document: Mapping[str, Any]) -> GatewayConfig:
+    """Read an already parsed document; raise `ConfigError` with every fault of its form."""
+    faults = Checker(json_schema()).faults(dict(document))
+    if faults:
+        raise ConfigError(_formal(fault) for fault in faults)
+    return msgspec.convert(document, GatewayConfig)
+
+
+def _formal(fault: Fault) -> ConfigFault:
+    place = fault.pointer.strip("/").replace("/", ".") or "crossdock.toml"
+    return ConfigFault(
+        place=place,
+        value=fault.detail,
+        allowed=fault.allowed or "see the published schema",
+        nearest=fault.nearest,
+        remedy="Correct or remove the line.",
+    )
+
+
+def check(config: GatewayConfig, operations: Iterable[Operation]) -> list[ConfigFault]:
+    """Report what the form alone cannot show: names that name nothing, references that fail."""
+    from gateway.keys import ALGORITHMS, reachable  # noqa: PLC0415  keys bring a JOSE library
+
+    known_scopes = {
+        scope
+        for operation in operations
+        for alternative in operation.scopes or ()
+        for scope in alternative
+    }
+    faults: list[ConfigFault] = []
+    for name, client in config.clients.items():
+        place = f"clients.{name}"
+        faults += _unknown(f"{place}.plan", [client.plan], config.plans, "a plan")
+        faults += _unknown(f"{place}.scopes", client.scopes, known_scopes, "a scope")
+        issuers = (BUILT_IN, *config.issuers)
+        faults += _unknown(f"{place}.issuer", [client.issuer], issuers, "an issuer")
+        for secret in client.secrets:
+            faults += _secret_faults(f"{place}.secrets", secret)
+    for name, issuer in config.issuers.items():
+        place = f"issuers.{name}"
+        faults += _unknown(f"{place}.plan", [issuer.plan], config.plans, "a plan")
+        faults += _unknown(f"{place}.algorithms", issuer.algorithms, ALGORITHMS, "an algorithm")
+        for field, url in (("url", issuer.url), ("jwks_uri", issuer.jwks_uri)):
+            if url is not None and not reachable(url):
+                faults.append(
+                    ConfigFault(
+                        place=f"{place}.{field}",
+                        value=url,
+                        allowed="https, or http to this machine",
+                        remedy="Keys that come over plain HTTP can be anybody's.",
+                    )
+                )
+    with_secrets = [name for name, client in config.clients.items() if client.secrets]
+    if with_secrets and not config.gateway.issuer.enabled:
+        faults.append(
+            ConfigFault(
+                place="clients",
+                value=f"secrets of {choices(with_secrets)}",
+                allowed="none without the built-in issuer",
+                remedy="Set gateway.issuer.enabled = true, or name clients at your own issuer.",
+            )
+        )
+    return faults
+
+
+def _unknown(
+    place: str, given: Iterable[str], known: Iterable[str], what: str
+) -> list[ConfigFault]:
+    names = sorted(known)
+    return [
+        ConfigFault(
+            place=place,
+            value=f"{each!r} is not {what}",
+            allowed=choices(names),
+            nearest=nearest(each, names),
+            remedy=f"Name {what} that exists.",
+        )
+        for each in given
+        if each not in names
+    ]
+
+
+_SHA256_HEX = 64
+
+
+def _secret_faults(place: str, secret: str) -> list[ConfigFault]:
+    """Secrets are hashed or referred to; the value itself is never repeated."""
+    scheme, _, rest = secret.partition(":")
+    match scheme:
+        case "sha256" if len(rest) == _SHA256_HEX and all(c in "0123456789abcdef" for c in rest):
+            return []
+        case "env" if rest in os.environ:
+            return []
+        case "file" if Path(rest).is_file():
+            return []
+        case "env" | "file":
+            value, remedy = f"{secret} does not exist", "Set it before the start."
+        case _:
+            value, remedy = "a secret in the clear", "Put its hash or a reference here."
+    return [
+        ConfigFault(
+            place=place,
+            value=value,
+            allowed="sha256:<64 hex digits>, env:NAME, file:/path",
+            remedy=remedy,
+        )
+    ]
+
+
+def secret_digest(secret: str) -> bytes:
+    """Answer the SHA-256 digest a configured secret stands for; read a reference if it is one."""
+    scheme, _, rest = secret.partition(":")
+    match scheme:
+        case "sha256":
+            return bytes.fromhex(rest)
+        case "env":
+            return hashlib.sha256(os.environ[rest].encode()).digest()
+        case "file":
+            return hashlib.sha256(Path(rest).read_bytes().strip()).digest()
+        case _:
+            raise ConfigError(_secret_faults("secrets", secret))
+
+
+def reference(value: str) -> str:
+    """Answer what `env:NAME` or `file:/path` refers to; anything else stands for itself."""
+    scheme, _, rest = value.partition(":")
+    match scheme:
+        case "env":
+            return os.environ[rest]
+        case "file":
+            return Path(rest).read_text(encoding="utf-8").strip()
+        case _:
+            return value
+
+
+def hashed(secret: str) -> str:
+    """Answer the configured form of a secret: `sha256:<hex>`."""
+    return "sha256:" + hashlib.sha256(secret.encode()).hexdigest()

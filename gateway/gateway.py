@@ -1,0 +1,273 @@
+"""The gateway, built: contract in, policy out.
+
+Life: `build_gateway` (no effects) -> `check` -> `startup` (provision) -> serve -> `drain` ->
+`shutdown`. The policies are compiled here, once, to one flat tuple of steps per operation.
+"""
+
+import random
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from contracts.problems import problem
+from gateway.application import Gateway, Plan
+from gateway.call import Call, Clock, ConfigFault, Policy, Refuse, Step, Verdict
+from gateway.config import BUILT_IN, ConfigError, GatewayConfig, check, reference
+from gateway.house import House, Ready
+from gateway.issuer import ALGORITHM, Issuer, KeyRing
+from gateway.keep import Keep
+from gateway.keys import Fetch, LocalKeys, RemoteKeys
+from gateway.policies.audit import Audit
+from gateway.policies.authenticate import Authenticate, introduce_from
+from gateway.policies.authorize import Authorize
+from gateway.policies.correlate import Correlate
+from gateway.policies.guard import Guard
+from gateway.policies.idempotency import Idempotency
+from gateway.policies.lifecycle import Lifecycle
+from gateway.policies.quota import Quota
+from gateway.policies.shield import Shield
+from gateway.policies.validate import Validate
+from gateway.records import Metrics, Records
+from gateway.routes import Operation, Terms, compile_documents
+from gateway.shared import SharedState
+from gateway.tokens import Trust, Verifier
+from gateway.upstreams import Upstream
+
+
+def trusted_issuers(
+    config: GatewayConfig,
+    *,
+    ring: KeyRing | None,
+    fetch: Fetch,
+    clock: Clock,
+    records: Records,
+) -> dict[str, Trust]:
+    """Answer what is believed of each issuer, by its exact `iss`."""
+    settings = config.gateway
+    trusted: dict[str, Trust] = {}
+    if ring is not None:
+        trusted[settings.public_url] = Trust(
+            issuer=settings.public_url,
+            audience=settings.audience,
+            algorithms=frozenset({ALGORITHM}),
+            keys=LocalKeys(ring.public),
+            leeway_seconds=5.0,
+        )
+    for issuer in config.issuers.values():
+        plain = issuer.token_type.lower().removeprefix("application/")
+        trusted[issuer.url] = Trust(
+            issuer=issuer.url,
+            audience=issuer.audience,
+            algorithms=frozenset(issuer.algorithms),
+            keys=RemoteKeys(
+                issuer=issuer.url,
+                jwks_uri=issuer.jwks_uri,
+                fetch=fetch,
+                clock=clock,
+                records=records,
+            ),
+            types=frozenset({plain, f"application/{plain}"}),
+            leeway_seconds=issuer.leeway_seconds,
+            scope_claim=issuer.scope_claim,
+            consumer_claim=issuer.consumer_claim,
+        )
+    return trusted
+
+
+def _authenticate(
+    config: GatewayConfig, verifier: Verifier, clock: Clock, records: Records
+) -> Authenticate:
+    urls = {name: issuer.url for name, issuer in config.issuers.items()}
+    urls[BUILT_IN] = config.gateway.public_url
+    consumers = {
+        (urls.get(client.issuer, ""), name): (
+            None if client.accounts == "*" else tuple(client.accounts),
+            client.plan,
+        )
+        for name, client in config.clients.items()
+    }
+    plans = {issuer.url: issuer.plan for issuer in config.issuers.values()}
+    return Authenticate(
+        verifier=verifier,
+        introduce=introduce_from(consumers, plans),
+        clock=clock,
+        records=records,
+        metadata_url=_metadata_url(config),
+    )
+
+
+def _metadata_url(config: GatewayConfig) -> str:
+    return config.gateway.public_url.rstrip("/") + "/.well-known/oauth-protected-resource"
+
+
+def _issuer(
+    config: GatewayConfig, ring: KeyRing, clock: Clock, chance: random.Random, records: Records
+) -> Issuer:
+    return Issuer(
+        url=config.gateway.public_url,
+        audience=config.gateway.audience,
+        clients=config.clients,
+        ring=ring,
+        token_seconds=config.gateway.issuer.token_seconds,
+        clock=clock,
+        chance=chance,
+        log=records.event,
+    )
+
+
+class _Routed:
+    """The policies in the order they are asked, and how an operation is compiled through them."""
+
+    def __init__(self, guard: Guard, shield: Shield, policies: Mapping[str, Policy]) -> None:
+        self._guard = guard
+        self._shield = shield
+        self._policies = policies
+
+    def house(self, operation: Operation) -> tuple[Step, ...]:
+        """Answer the steps of the gateway's own operations."""
+        return (
+            *self._policies["correlate"].compile(operation),
+            *self._guard.compile(operation),
+            *self._shield.compile(operation),
+            *self._guard.compile_body(operation),
+        )
+
+    def api(self, operation: Operation) -> tuple[Step, ...]:
+        """Answer the steps of a contract's operation."""
+        of = self._policies
+        first = ("authenticate", "authorize", "lifecycle", "quota")
+        then = ("validate", "audit", "idempotency")
+        return (
+            *of["correlate"].compile(operation),
+            *self._guard.compile(operation),
+            *self._shield.compile(operation),
+            *(step for name in first if name in of for step in of[name].compile(operation)),
+            *self._guard.compile_body(operation),
+            *(step for name in then if name in of for step in of[name].compile(operation)),
+            *self._shield.compile_place(operation),
+        )
+
+    def refusing(self, operation: Operation, ask: Step) -> Plan:
+        """Answer the plan of calls that lead nowhere."""
+        steps = (
+            *self._policies["correlate"].compile(operation),
+            *self._policies["guard"].compile(operation),
+            ask,
+        )
+        return Plan(operation, steps)
+
+
+def _nowhere(name: str) -> Operation:
+    return Operation(
+        key=f"house/{name}",
+        api="house",
+        method="*",
+        template="*",
+        scopes=None,
+        terms=Terms(limit="house"),
+        media_types=("*/*",),
+    )
+
+
+def _unknown(_: Call) -> Verdict:
+    return Refuse(problem=problem("operation-unknown"), close=False)
+
+
+def _disallowed(call: Call) -> Verdict:
+    allow = call.parameters["allow"].encode()
+    return Refuse(problem=problem("method-not-allowed"), headers=((b"allow", allow),))
+
+
+async def _always_ready() -> Mapping[str, str | None]:
+    return {}
+
+
+def build_gateway(
+    documents: Sequence[Mapping[str, Any]],
+    config: GatewayConfig,
+    upstreams: Mapping[str, Upstream],
+    keep: Keep,
+    *,
+    records: Records,
+    data: Path,
+    clock: Clock = time,
+    chance: random.Random | None = None,
+    ready: Ready = _always_ready,
+    fetch: Fetch,
+) -> Gateway:
+    """Compile contracts and configuration into a gateway, without any effect yet.
+
+    `upstreams` are named by API (`sales/v1`). Raises `ContractError` for documents that cannot be
+    compiled and `ConfigError` for a configuration that contradicts them, each with every fault.
+    """
+    operations = compile_documents(documents)
+    faults = check(config, operations) + _unserved(operations, upstreams)
+    if faults:
+        raise ConfigError(faults)
+    # Correlation ids and token ids must not be guessable unless a test seeds them.
+    chance = chance or random.SystemRandom()
+    metrics = Metrics()
+    settings = config.gateway
+    ring = KeyRing(data / "issuer" / "keys.json", clock=clock) if settings.issuer.enabled else None
+    trusted = trusted_issuers(config, ring=ring, fetch=fetch, clock=clock, records=records)
+    issuer = _issuer(config, ring, clock, chance, records) if ring is not None else None
+    shared = (
+        SharedState(reference(settings.redis), clock=clock, records=records)
+        if settings.redis is not None
+        else None
+    )
+    guard, shield = Guard(settings.guard), Shield(settings.shield, clock=clock)
+    policies: dict[str, Policy] = {
+        "correlate": Correlate(clock=clock, chance=chance, records=records, metrics=metrics),
+        "guard": guard,
+        "authenticate": _authenticate(config, Verifier(trusted, clock=clock), clock, records),
+        "authorize": Authorize(metadata_url=_metadata_url(config)),
+        "lifecycle": Lifecycle(clock=clock, metrics=metrics),
+        "quota": Quota(config.plans, clock=clock, shared=shared, instances=settings.instances),
+        "validate": Validate(),
+        "audit": Audit(keep, clock=clock),
+        "idempotency": Idempotency(keep, settings.idempotency, clock=clock, claims=shared),
+        "shield": shield,
+    }
+    house = House(
+        public_url=settings.public_url,
+        documents=documents,
+        issuers=list(trusted),
+        issuer=issuer,
+        metrics=metrics,
+        ready=ready,
+        draining=lambda: gateway.draining,
+    )
+    routed = _Routed(guard, shield, policies)
+    plans = [
+        *(Plan(each, routed.house(each), handler=handler) for each, handler in house.routes()),
+        *(Plan(each, routed.api(each), upstream=upstreams[each.api]) for each in operations),
+    ]
+    gateway = Gateway(
+        plans=plans,
+        unknown=routed.refusing(_nowhere("unknown"), Step("route", ask=_unknown)),
+        disallowed=routed.refusing(_nowhere("disallowed"), Step("route", ask=_disallowed)),
+        policies=list(policies.values()),
+        upstreams=upstreams,
+        config=config,
+        clock=clock,
+        records=records,
+        shared=shared,
+        on_startup=ring.open if ring is not None else lambda: None,
+    )
+    return gateway
+
+
+def _unserved(
+    operations: Iterable[Operation], upstreams: Mapping[str, Upstream]
+) -> list[ConfigFault]:
+    return [
+        ConfigFault(
+            place=f"upstreams.{api}",
+            value="missing",
+            allowed=", ".join(sorted(upstreams)) or "none given",
+            remedy="Name an upstream for every API that has a contract.",
+        )
+        for api in sorted({each.api for each in operations} - upstreams.keys())
+    ]

@@ -1,0 +1,241 @@
+"""quota: a plan's windows, exact, and told in advance (draft-ietf-httpapi-ratelimit-headers-11).
+
+A window of `quota` calls in `seconds` means any stretch of that length: each admitted call is
+remembered until it is `seconds` old. Alone, the log is in memory; with shared state it is one
+atomic script for all gateways. While the shared state is gone each gateway grants its local share.
+"""
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from contracts.problems import problem
+from gateway.call import (
+    PASS,
+    Asked,
+    Call,
+    Clock,
+    ConfigFault,
+    Finding,
+    Refuse,
+    Reply,
+    Step,
+    Verdict,
+)
+from gateway.config import Plan, Window
+from gateway.routes import LimitClass, Operation
+
+_MOST_METERED: Final = 10_000
+_UNLIMITED: Final[tuple[LimitClass, ...]] = ("house",)
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one call against its windows.
+
+    `remaining` and `reset_seconds` are the binding window's: the one that refuses, else the one
+    with the smallest part left. Whoever waits `reset_seconds` after a refusal is admitted.
+    """
+
+    admitted: bool
+    binding: int
+    remaining: int
+    reset_seconds: float
+
+
+class Meter(Protocol):
+    """Counts calls against windows; all admit or none counts."""
+
+    async def spend(self, key: str, windows: Sequence[Window]) -> Spent | None:
+        """Count one call; None when the meter cannot be reached."""
+
+
+class LocalMeter:
+    """Sliding logs in this process."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._logs: dict[str, tuple[deque[float], ...]] = {}
+
+    def __repr__(self) -> str:
+        return f"<LocalMeter {len(self._logs)} consumers>"
+
+    def spend(self, key: str, windows: Sequence[Window]) -> Spent:
+        """Count one call against every window, or against none."""
+        now = self._clock.monotonic()
+        logs = self._logs.get(key)
+        if logs is None:
+            logs = self._open(key, windows, now)
+        binding, tightest, refused_for = 0, 2.0, 0.0
+        admitted = True
+        for index, (log, window) in enumerate(zip(logs, windows, strict=True)):
+            edge = now - window.seconds
+            while log and log[0] <= edge:
+                log.popleft()
+            left = window.quota - len(log)
+            if left <= 0:
+                wait = log[0] - edge
+                if wait > refused_for:
+                    binding, refused_for = index, wait
+                admitted = False
+            elif admitted and left / window.quota < tightest:
+                binding, tightest = index, left / window.quota
+        if not admitted:
+            return Spent(admitted=False, binding=binding, remaining=0, reset_seconds=refused_for)
+        for log in logs:
+            log.append(now)
+        log, window = logs[binding], windows[binding]
+        return Spent(
+            admitted=True,
+            binding=binding,
+            remaining=window.quota - len(log),
+            reset_seconds=log[0] + window.seconds - now,
+        )
+
+    def peek(self, key: str, windows: Sequence[Window]) -> bool:
+        """Tell whether a call would be admitted, without counting it."""
+        now = self._clock.monotonic()
+        logs = self._logs.get(key, ())
+        return all(
+            sum(each > now - window.seconds for each in log) < window.quota
+            for log, window in zip(logs, windows, strict=False)
+        )
+
+    def _open(self, key: str, windows: Sequence[Window], now: float) -> tuple[deque[float], ...]:
+        if len(self._logs) >= _MOST_METERED:
+            longest = max(window.seconds for window in windows)
+            self._logs = {
+                each: logs
+                for each, logs in self._logs.items()
+                if any(log and log[-1] > now - longest for log in logs)
+            }
+        logs: tuple[deque[float], ...] = tuple(deque() for _ in windows)
+        self._logs[key] = logs
+        return logs
+
+
+class Quota:
+    """Holds consumers to their plans."""
+
+    name = "quota"
+
+    def __init__(
+        self,
+        plans: Mapping[str, Plan],
+        *,
+        clock: Clock,
+        shared: Meter | None = None,
+        instances: int = 1,
+    ) -> None:
+        self._plans = plans
+        self._local = LocalMeter(clock)
+        self._shared = shared
+        self._instances = instances
+
+    async def provision(self) -> None:
+        """Need nothing: the shared state is handed in and connects when first asked."""
+
+    def check(self, _: Sequence[Operation], /) -> list[ConfigFault]:
+        """A share of less than one call would refuse everybody while the shared state is gone."""
+        return [
+            ConfigFault(
+                place=f"plans.{name}.{limit}",
+                value=f"quota {window.quota} among {self._instances} gateways",
+                allowed=f"{self._instances} or more",
+                remedy="Raise the quota or lower gateway.instances.",
+            )
+            for name, plan in self._plans.items()
+            for limit in plan.__struct_fields__
+            for window in getattr(plan, limit)
+            if window.quota < self._instances
+        ]
+
+    async def close(self) -> None:
+        """Hold nothing."""
+
+    def compile(self, operation: Operation) -> tuple[Step, ...]:
+        """Apply one limit class; the plan is the consumer's."""
+        limit = operation.terms.limit
+        if limit in _UNLIMITED or not any(getattr(each, limit) for each in self._plans.values()):
+            return ()
+        windows = {name: getattr(plan, limit) for name, plan in self._plans.items()}
+        shares = {name: self._share(each) for name, each in windows.items()}
+        policies = {name: _policy_header(limit, each) for name, each in windows.items()}
+
+        def ask(call: Call) -> Asked:
+            mine = windows.get(call.consumer.plan)
+            if not mine:
+                return PASS
+            key = f"{call.consumer.name}:{limit}"
+            if self._shared is None:
+                return _verdict(call, self._local.spend(key, mine), limit, mine)
+            return self._ask_shared(call, key, limit, mine, shares[call.consumer.plan])
+
+        def tell(call: Call, reply: Reply) -> None:
+            spent: Spent | None = call.quota
+            if spent is not None:
+                mine = windows[call.consumer.plan]
+                reply.headers.append((b"ratelimit-policy", policies[call.consumer.plan]))
+                reply.headers.append((b"ratelimit", _limit_header(limit, mine, spent)))
+
+        return (
+            Step(
+                self.name,
+                ask=ask,
+                tell=tell,
+                explain=lambda call: self._explain(call, limit, windows),
+            ),
+        )
+
+    async def _ask_shared(
+        self,
+        call: Call,
+        key: str,
+        limit: LimitClass,
+        windows: tuple[Window, ...],
+        share: tuple[Window, ...],
+    ) -> Verdict:
+        spent = await self._shared.spend(key, windows) if self._shared is not None else None
+        if spent is None:
+            # Gone: a share of our own keeps the sum of all gateways within the plan.
+            return _verdict(call, self._local.spend(key, share), limit, windows)
+        return _verdict(call, spent, limit, windows)
+
+    def _share(self, windows: tuple[Window, ...]) -> tuple[Window, ...]:
+        return tuple(
+            Window(quota=max(1, window.quota // self._instances), seconds=window.seconds)
+            for window in windows
+        )
+
+    def _explain(
+        self, call: Call, limit: LimitClass, windows: Mapping[str, tuple[Window, ...]]
+    ) -> Finding:
+        mine = windows.get(call.consumer.plan, ())
+        if not mine:
+            return Finding(policy=self.name, verdict="pass", because="the plan sets no limit")
+        admitted = self._local.peek(f"{call.consumer.name}:{limit}", mine)
+        said = ", ".join(f"{each.quota} in {each.seconds} s" for each in mine)
+        return Finding(
+            policy=self.name, verdict="pass" if admitted else "refuse", because=f"{limit}: {said}"
+        )
+
+
+def _verdict(call: Call, spent: Spent, limit: LimitClass, windows: Sequence[Window]) -> Verdict:
+    call.quota = spent
+    if spent.admitted:
+        return PASS
+    name = f"{limit}-{windows[spent.binding].seconds}s"
+    return Refuse(problem=problem("quota-exceeded", limit=name), retry_after=spent.reset_seconds)
+
+
+def _policy_header(limit: LimitClass, windows: Sequence[Window]) -> bytes:
+    said = (f'"{limit}-{each.seconds}s";q={each.quota};w={each.seconds}' for each in windows)
+    return ", ".join(said).encode()
+
+
+def _limit_header(limit: LimitClass, windows: Sequence[Window], spent: Spent) -> bytes:
+    seconds = windows[spent.binding].seconds
+    reset = max(1, math.ceil(spent.reset_seconds))
+    return f'"{limit}-{seconds}s";r={spent.remaining};t={reset}'.encode()

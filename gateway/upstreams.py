@@ -1,0 +1,184 @@
+"""What stands behind the gateway: an application in this process, or a service over HTTP.
+
+Both are ASGI applications, so that the gateway need not know which it speaks to. The call context
+travels in a context variable in process and in headers over the wire.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Final
+from urllib.parse import urlsplit
+
+from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.exceptions import RequestError, RequestTimeoutError
+from pyreqwest.response import Response
+
+from contracts import context as wire
+from contracts.context import CallContext, current
+from contracts.problems import refuse
+from gateway.call import Application, ClientGoneError, Clock, Header, Receive, Scope, Send
+from gateway.edge import HOP_BY_HOP
+
+Upstream = Application
+"""An ASGI application that answers `http` scopes."""
+
+_REBUILT: Final = HOP_BY_HOP | {
+    b"host",
+    b"content-length",
+    *(name.encode() for name in (wire.CORRELATION_HEADER, wire.BUDGET_HEADER)),
+}
+
+
+class Forwarder:
+    """Forwards to one base URL: streaming both ways, redirects and codings passed through as is.
+
+    Connections are reused and bounded; cookies are never kept. Trailers are dropped and `Upgrade`
+    never passed (RFC 9110 sections 6.5.1 and 7.8).
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        clock: Clock,
+        connect_seconds: float = 2.0,
+        connections: int = 256,
+    ) -> None:
+        parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.query:
+            raise ValueError("an upstream is an http or https URL without a query")
+        self._base = base_url.rstrip("/")
+        self._clock = clock
+        self._connect_seconds = connect_seconds
+        self._connections = connections
+        self._client: Client | None = None
+
+    def __repr__(self) -> str:
+        return f"<Forwarder {self._base}>"
+
+    async def startup(self) -> None:
+        """Make the client; connect to nothing yet."""
+        self._client = (
+            ClientBuilder()
+            .follow_redirects(False)
+            .default_cookie_store(False)
+            .no_proxy()
+            .gzip(False)
+            .brotli(False)
+            .zstd(False)
+            .deflate(False)
+            .referer(False)
+            .connect_timeout(timedelta(seconds=self._connect_seconds))
+            .pool_max_idle_per_host(self._connections)
+            .max_connections(self._connections)
+            .build()
+        )
+
+    async def shutdown(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward one call; raise `ProblemError` where the upstream cannot be reached."""
+        if self._client is None:
+            raise RuntimeError("the forwarder has not been started")
+        context = current()
+        now = self._clock.monotonic()
+        request = self._client.request(scope["method"], _target(self._base, scope)).headers(
+            _text(scope["headers"]) + told(context, now)
+        )
+        left = context.remaining(now)
+        if left is not None:
+            request = request.timeout(timedelta(seconds=left))
+        if _has_body(scope):
+            first = await receive()
+            if first.get("more_body", False):
+                request = request.body_stream(_chunks(first.get("body", b""), receive))
+            else:
+                request = request.body_bytes(first.get("body", b""))
+        try:
+            async with request.build_streamed() as response:
+                await _answer(response, send)
+        except RequestTimeoutError:
+            raise refuse("deadline-exceeded") from None
+        except RequestError:
+            raise refuse("upstream-unavailable", retry_after=1) from None
+
+
+def _target(base: str, scope: Scope) -> str:
+    path: bytes = scope.get("raw_path") or scope["path"].encode()
+    query: bytes = scope["query_string"]
+    target = base + path.decode("latin-1")
+    return f"{target}?{query.decode('latin-1')}" if query else target
+
+
+def _has_body(scope: Scope) -> bool:
+    return any(
+        (name == b"content-length" and value != b"0") or name == b"transfer-encoding"
+        for name, value in scope["headers"]
+    )
+
+
+def _text(headers: list[Header]) -> list[tuple[str, str]]:
+    return [
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in headers
+        if name not in _REBUILT
+    ]
+
+
+def told(context: CallContext, now: float) -> list[tuple[str, str]]:
+    """Answer the headers that carry the call context to another process."""
+    headers = [
+        (wire.CORRELATION_HEADER, context.correlation_id),
+        (wire.CONSUMER_HEADER, context.consumer),
+        (wire.SCOPES_HEADER, " ".join(sorted(context.scopes))),
+    ]
+    left = context.remaining(now)
+    if left is not None:
+        headers.append((wire.BUDGET_HEADER, str(max(1, int(left * 1000)))))
+    if context.accounts is not None:
+        headers.append((wire.ACCOUNTS_HEADER, ",".join(context.accounts)))
+    if context.traceparent is not None:
+        headers.append((wire.TRACEPARENT_HEADER, context.traceparent))
+    if context.idempotency_key is not None:
+        headers.append((wire.KEY_HEADER, context.idempotency_key))
+    if context.fingerprint is not None:
+        headers.append((wire.FINGERPRINT_HEADER, context.fingerprint))
+    return headers
+
+
+async def _chunks(first: bytes, receive: Receive) -> AsyncIterator[bytes]:
+    chunk, more = first, True
+    while True:
+        if chunk:
+            yield chunk
+        if not more:
+            return
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+
+
+async def _answer(response: Response, send: Send) -> None:
+    """Pass an answer on as it comes; a whole one in one piece."""
+    await send(
+        {
+            "type": "http.response.start",
+            "status": response.status,
+            "headers": [
+                (name.lower().encode("latin-1"), value.encode("latin-1"))
+                for name, value in response.headers.items()
+            ],
+        }
+    )
+    reader = response.body_reader
+    waiting: bytes | None = None
+    while (chunk := await reader.read_chunk()) is not None:
+        if waiting is not None:
+            await send({"type": "http.response.body", "body": waiting, "more_body": True})
+        waiting = bytes(chunk)
+    await send({"type": "http.response.body", "body": waiting or b"", "more_body": False})
