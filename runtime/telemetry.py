@@ -1,64 +1,22 @@
 """Structured logs: one JSON object a line, past-tense snake_case events, fixed keys.
 
-Values never come from a body or a credential; an exception is logged by type and place, not with
-its text, which may carry a vendor's words.
+A module logs with the standard library: `log.info("order_confirmed", extra={"order": ...})`. Values
+never come from a body or a credential; an exception is told by type and place, not by its text,
+which may carry a vendor's words.
 """
 
 import logging
 import sys
+import time
 import traceback
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
 from contracts import context
 
-_ROOT: Final = "crossdock"
-_encoder = msgspec.json.Encoder()
-
-
-class Logger(Protocol):
-    """What a module logs with."""
-
-    def info(self, event: str, **fields: Any) -> None:
-        """Record that something happened."""
-        ...
-
-    def warning(self, event: str, **fields: Any) -> None:
-        """Record something somebody may have to look at."""
-        ...
-
-    def error(self, event: str, *, error: BaseException | None = None, **fields: Any) -> None:
-        """Record something that must not happen."""
-        ...
-
-
-class _StructuredLogger:
-    """A logger whose records are events with fields."""
-
-    __slots__ = ("_logger",)
-
-    def __init__(self, name: str) -> None:
-        self._logger = logging.getLogger(f"{_ROOT}.{name}")
-
-    def info(self, event: str, **fields: Any) -> None:
-        self._write(logging.INFO, event, fields)
-
-    def warning(self, event: str, **fields: Any) -> None:
-        self._write(logging.WARNING, event, fields)
-
-    def error(self, event: str, *, error: BaseException | None = None, **fields: Any) -> None:
-        if error is not None:
-            fields["error"] = type(error).__name__
-            fields["at"] = [
-                f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
-                for frame in traceback.extract_tb(error.__traceback__)[-5:]
-            ]
-        self._write(logging.ERROR, event, fields)
-
-    def _write(self, level: int, event: str, fields: dict[str, Any]) -> None:
-        if self._logger.isEnabledFor(level):
-            self._logger.log(level, event, extra={"fields": fields})
+_encoder = msgspec.json.Encoder(enc_hook=str)
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class JsonLines(logging.Formatter):
@@ -76,19 +34,23 @@ class JsonLines(logging.Formatter):
         if call is not context.SYSTEM:
             line["correlationId"] = call.correlation_id
             line["consumer"] = call.consumer
-        line.update(getattr(record, "fields", {}))
-        return _encoder.encode(msgspec.to_builtins(line, enc_hook=str)).decode()
+        line.update((key, value) for key, value in vars(record).items() if key not in _STANDARD)
+        if record.exc_info and record.exc_info[1] is not None:
+            line.update(_told(record.exc_info[1]))
+        return _encoder.encode(line).decode()
 
 
-def get_logger(name: str) -> Logger:
-    """Answer the logger of a part, as `journal.worker`."""
-    return _StructuredLogger(name)
+def _told(error: BaseException) -> dict[str, Any]:
+    """Tell an exception by its type and where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)[-5:]
+    return {
+        "error": type(error).__name__,
+        "raisedAt": [f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames],
+    }
 
 
 def configure_logs(level: str = "INFO", stream: Any = None) -> None:
     """Send every record to a stream (standard error by default) as JSON lines."""
-    import time  # noqa: PLC0415  # only the process that configures logs needs it
-
     handler = logging.StreamHandler(stream or sys.stderr)
     formatter = JsonLines()
     formatter.converter = time.gmtime

@@ -4,6 +4,7 @@ Bodies are decoded by msgspec straight into the canonical struct, so what is acc
 contract documents; every error leaves as a problem document (RFC 9457).
 """
 
+import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,12 +23,11 @@ from contracts.ports.binding import BoundOperation, RawReply, RawRequest, Reply,
 from contracts.problems import Fault, ProblemError, refuse, render
 from contracts.versions import ApiVersion
 from runtime.rest.faults import faults_of
-from runtime.telemetry import get_logger
 
 PROBLEM_TYPE: Final = "application/problem+json"
 _LONGEST_WAIT: Final = 25.0
 
-_log = get_logger("rest")
+log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 _AnyRequest = Request[Any, Any, State]
 _Handler = Callable[[_AnyRequest], Awaitable[Response[bytes]]]
@@ -207,5 +207,5 @@ def _not_served(_: _AnyRequest, error: HTTPException) -> Response[bytes]:
 
 
 def _unexpected(_: _AnyRequest, error: Exception) -> Response[bytes]:
-    _log.error("call_failed_unexpectedly", error=error)
+    log.error("call_failed_unexpectedly", exc_info=error)
     return problem_response(refuse("internal-error"))
