@@ -17,7 +17,6 @@ from gateway.call import (
     Answer,
     Call,
     ClientGoneError,
-    Clock,
     ConfigFault,
     Consumer,
     Finding,
@@ -38,9 +37,12 @@ from gateway.records import Records
 from gateway.routes import Match, MethodNotAllowed, Operation, Router
 from gateway.shared import SharedState
 from gateway.upstreams import Upstream
+from runtime.clock import Clock
 
 _MOST_BUFFERED: Final = 8 * 1024 * 1024
 """Bytes of an upstream's answer held for a keyed call; a larger one breaks its contract."""
+QUIET_SECONDS: Final = 0.5
+"""A drain waits for this long a silence; a keep-alive client in use speaks more often."""
 INTERNAL: Final = 500
 CORRELATION: Final = CORRELATION_HEADER.encode()
 _CLOSE: Final = (b"connection", b"close")
@@ -152,6 +154,7 @@ class Gateway:
         self._on_startup = on_startup
         self.draining = False
         self.in_flight = 0
+        self._last_arrival = 0.0
 
     def __repr__(self) -> str:
         state = "draining" if self.draining else "serving"
@@ -191,14 +194,18 @@ class Gateway:
             await self._shared.close()
 
     async def drain(self, seconds: float | None = None) -> bool:
-        """Answer what comes with `Connection: close` until nothing is in flight.
+        """Answer what still comes with `Connection: close` until nothing comes any more.
 
-        Waits at most `seconds` (the configured drain time); tells whether all calls ended.
+        Ends when no call is in flight and none has come for a while, or after `seconds` (the
+        configured drain time); tells whether all calls had ended.
         """
         self.draining = True
         limit = self._config.gateway.drain_seconds if seconds is None else seconds
-        until = self._clock.monotonic() + limit
-        while self.in_flight and self._clock.monotonic() < until:  # noqa: ASYNC110  calls end in many places and rarely while draining; one place that looks is simpler
+        began = self._clock.monotonic()
+        self._last_arrival = began
+        while (now := self._clock.monotonic()) < began + limit:
+            if not self.in_flight and now - self._last_arrival >= QUIET_SECONDS:
+                break
             await asyncio.sleep(0.01)
         return not self.in_flight
 
@@ -208,6 +215,7 @@ class Gateway:
             await self._other(scope, receive, send)
             return
         call, plan = self._begin(scope, receive)
+        self._last_arrival = call.started
         self.in_flight += 1
         try:
             asked, reply = await self._enter(call, plan)

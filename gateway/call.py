@@ -25,16 +25,6 @@ Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Header: TypeAlias = tuple[bytes, bytes]
 
 
-class Clock(Protocol):
-    """Time, handed in. The `time` module of the standard library is one."""
-
-    def time(self) -> float:
-        """Answer seconds since 1970, UTC."""
-
-    def monotonic(self) -> float:
-        """Answer seconds on a clock that never goes back."""
-
-
 class Consumer(msgspec.Struct, frozen=True, kw_only=True):
     """Who is calling, as far as the gateway has verified it.
 

@@ -5,14 +5,13 @@ Life: `build_gateway` (no effects) -> `check` -> `startup` (provision) -> serve 
 """
 
 import random
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from contracts.problems import problem
 from gateway.application import Gateway, Plan
-from gateway.call import Call, Clock, ConfigFault, Policy, Refuse, Step, Verdict
+from gateway.call import Call, ConfigFault, Policy, Refuse, Step, Verdict
 from gateway.config import BUILT_IN, ConfigError, GatewayConfig, check, reference
 from gateway.house import House, Ready
 from gateway.issuer import ALGORITHM, Issuer, KeyRing
@@ -32,7 +31,8 @@ from gateway.records import Metrics, Records
 from gateway.routes import Operation, Terms, compile_documents
 from gateway.shared import SharedState
 from gateway.tokens import Trust, Verifier
-from gateway.upstreams import Upstream
+from gateway.upstreams import Forwarder, Upstream
+from runtime.clock import Clock
 
 
 def trusted_issuers(
@@ -191,7 +191,7 @@ def build_gateway(
     *,
     records: Records,
     data: Path,
-    clock: Clock = time,
+    clock: Clock,
     chance: random.Random | None = None,
     ready: Ready = _always_ready,
     fetch: Fetch,
@@ -217,7 +217,10 @@ def build_gateway(
         if settings.redis is not None
         else None
     )
-    guard, shield = Guard(settings.guard), Shield(settings.shield, clock=clock)
+    guard, shield = (
+        Guard(settings.guard),
+        Shield(settings.shield, clock=clock, remote=_remote(upstreams)),
+    )
     policies: dict[str, Policy] = {
         "correlate": Correlate(clock=clock, chance=chance, records=records, metrics=metrics),
         "guard": guard,
@@ -257,6 +260,10 @@ def build_gateway(
         on_startup=ring.open if ring is not None else lambda: None,
     )
     return gateway
+
+
+def _remote(upstreams: Mapping[str, Upstream]) -> frozenset[str]:
+    return frozenset(api for api, each in upstreams.items() if isinstance(each, Forwarder))
 
 
 def _unserved(

@@ -19,10 +19,11 @@ import msgspec
 from joserfc import jws
 from joserfc.jwk import ECKey
 
-from gateway.call import Call, Clock, Header, Reply
+from gateway.call import Call, Header, Reply
 from gateway.config import BUILT_IN, Client, secret_digest
 from gateway.edge import bytes_reply
 from gateway.keys import VerifyingKey, import_key
+from runtime.clock import Clock
 
 ALGORITHM: Final = "ES256"
 _NOBODY: Final = hashlib.sha256(secrets.token_bytes(32)).digest()
@@ -52,12 +53,12 @@ class KeyRing:
         if self._path.exists():
             self._kept = msgspec.json.decode(self._path.read_bytes(), type=list[_KeptKey])
         if not self._kept:
-            self._add(self._clock.time())
+            self._add(self._clock.now().timestamp())
         self._bind()
 
     def rotate(self, *, overlap_seconds: float) -> None:
         """Sign with a new key from now on; publish the old ones for the overlap."""
-        now = self._clock.time()
+        now = self._clock.now().timestamp()
         live = [each for each in self._kept if each.retired is None or each.retired > now]
         self._kept = [
             msgspec.structs.replace(each, retired=each.retired or now + overlap_seconds)
@@ -190,7 +191,7 @@ class Issuer:
 
     def sign(self, client: str, scopes: Sequence[str]) -> str:
         """Sign an access token (RFC 9068 section 2)."""
-        now = int(self._clock.time())
+        now = int(self._clock.now().timestamp())
         claims = {
             "iss": self.url,
             "sub": client,

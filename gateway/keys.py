@@ -16,8 +16,8 @@ import msgspec
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from gateway.call import Clock
 from gateway.records import Records
+from runtime.clock import Clock
 
 PublicKey = ECKey | OKPKey | RSAKey
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+")

@@ -4,7 +4,8 @@ A record never holds a header value, a body, a query or a token: hostile strings
 JSON-escaped path templates and names the gateway itself chose.
 """
 
-from collections.abc import Callable
+import logging
+from datetime import datetime
 from typing import Any, BinaryIO, Protocol
 
 import msgspec
@@ -14,11 +15,13 @@ from prometheus_client.exposition import generate_latest
 from gateway.call import Call
 
 
-class AccessRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AccessRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """One call: what was asked of whom, what became of it, how long it took (milliseconds)."""
 
+    at: datetime
+    level: str
+    logger: str
     event: str
-    time: float
     correlation_id: str
     trace_id: str
     operation: str
@@ -43,23 +46,21 @@ class Records(Protocol):
         """Take one structured event: a snake_case name in the past tense and fixed keys."""
 
 
-class JsonLines:
-    """Records as JSON lines on a binary stream, one `write` each."""
+class Lines:
+    """Access records as JSON lines on a binary stream; other events through the logger."""
 
-    def __init__(self, stream: BinaryIO, *, time: Callable[[], float]) -> None:
+    def __init__(self, stream: BinaryIO, logger: logging.Logger) -> None:
         self._stream = stream
-        self._time = time
-        self._encoder = msgspec.json.Encoder()
+        self._logger = logger
+        self._encode = msgspec.json.Encoder().encode
 
     def access(self, record: AccessRecord) -> None:
         """Write one access record."""
-        self._stream.write(self._encoder.encode(record) + b"\n")
+        self._stream.write(self._encode(record) + b"\n")
 
     def event(self, name: str, **fields: Any) -> None:
-        """Write one event at once."""
-        line = {"event": name, "time": self._time(), **fields}
-        self._stream.write(self._encoder.encode(line) + b"\n")
-        self._stream.flush()
+        """Log one event."""
+        self._logger.warning(name, extra=fields)
 
 
 class Silence:

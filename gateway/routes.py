@@ -7,6 +7,7 @@ where a literal segment wins over a parameter (OpenAPI 3.1, "Path Templating Mat
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -92,6 +93,12 @@ def _scopes(security: list[dict[str, list[str]]] | None) -> tuple[frozenset[str]
     return tuple(frozenset(s for scopes in each.values() for s in scopes) for each in security)
 
 
+def _base(document: Mapping[str, Any], api: str) -> str:
+    """Answer the public prefix: the first server's path, or the API's name."""
+    servers = document.get("servers") or ({"url": f"/{api}"},)
+    return urlsplit(str(servers[0]["url"])).path.rstrip("/")
+
+
 def _operation(
     document: Mapping[str, Any], api: str, path: str, method: str, faults: list[Fault]
 ) -> Operation | None:
@@ -114,7 +121,7 @@ def _operation(
         key=f"{api}/{node.get('operationId') or method + ' ' + path}",
         api=api,
         method=method.upper(),
-        template=f"/{api}{path}" if path != "/" else f"/{api}",
+        template=_base(document, api) + ("" if path == "/" else path),
         scopes=_scopes(node.get("security", document.get("security"))),
         terms=terms,
         parameters=tuple(parameters),
@@ -128,8 +135,8 @@ def _operation(
 def compile_documents(documents: Iterable[Mapping[str, Any]]) -> tuple[Operation, ...]:
     """Compile OpenAPI 3.1 documents into operations.
 
-    `info.x-crossdock-api` (e.g. `sales/v1`) gives the public prefix. Raises `ContractError` with
-    every fault of every document.
+    `info.x-crossdock-api` (e.g. `sales/v1`) names the API; it is the public prefix too, unless the
+    document has a server. Raises `ContractError` with every fault of every document.
     """
     operations: dict[str, Operation] = {}
     faults: list[Fault] = []

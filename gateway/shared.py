@@ -7,11 +7,11 @@ a failure Redis is left alone for a moment, so that its trouble costs one call, 
 from collections.abc import Sequence
 from typing import Any, Final
 
-from gateway.call import Clock
 from gateway.config import Window
 from gateway.policies.idempotency import Claimed
 from gateway.policies.quota import Spent
 from gateway.records import Records
+from runtime.clock import Clock
 
 _TIMEOUT_SECONDS: Final = 0.05
 _CONNECT_SECONDS: Final = 0.1

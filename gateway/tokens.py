@@ -14,8 +14,8 @@ import msgspec
 from joserfc import jws
 from joserfc.errors import JoseError
 
-from gateway.call import Clock
 from gateway.keys import KeySource, VerifyingKey
+from runtime.clock import Clock
 
 _COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 _HEADER_MEMBERS: Final = frozenset({"alg", "typ", "kid", "x5t", "x5t#S256"})
@@ -130,7 +130,7 @@ class Verifier:
             jws.deserialize_compact(token, key.key, algorithms=[algorithm])
         except (JoseError, ValueError, TypeError):
             raise TokenRefusedError("signature") from None
-        return _claims(read.claims, trust, self._clock.time())
+        return _claims(read.claims, trust, self._clock.now().timestamp())
 
 
 def _moment(claims: dict[str, Any], name: str, *, required: bool) -> float | None:

@@ -16,8 +16,9 @@ from pyreqwest.response import Response
 from contracts import context as wire
 from contracts.context import CallContext, current
 from contracts.problems import refuse
-from gateway.call import Application, ClientGoneError, Clock, Header, Receive, Scope, Send
+from gateway.call import Application, ClientGoneError, Header, Receive, Scope, Send
 from gateway.edge import HOP_BY_HOP
+from runtime.clock import Clock
 
 Upstream = Application
 """An ASGI application that answers `http` scopes."""

@@ -6,9 +6,10 @@ cannot be kept, the caller is told to repeat, and under its key the repeat is th
 
 from collections.abc import Sequence
 
-from gateway.call import PASS, Call, Clock, ConfigFault, Finding, Reply, Step, Told
+from gateway.call import PASS, Call, ConfigFault, Finding, Reply, Step, Told
 from gateway.keep import AuditEntry, Keep
 from gateway.routes import Operation
+from runtime.clock import Clock
 
 
 class Audit:
@@ -47,7 +48,7 @@ class Audit:
 
     def _tell(self, call: Call, reply: Reply) -> Told:
         entry = AuditEntry(
-            time=self._clock.time(),
+            time=self._clock.now().timestamp(),
             correlation_id=call.correlation_id,
             consumer=call.consumer.name,
             subject=call.consumer.subject,

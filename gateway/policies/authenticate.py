@@ -14,7 +14,6 @@ from gateway.call import (
     PASS,
     Asked,
     Call,
-    Clock,
     ConfigFault,
     Consumer,
     Finding,
@@ -26,6 +25,7 @@ from gateway.call import (
 from gateway.records import Records
 from gateway.routes import Operation
 from gateway.tokens import Claims, TokenRefusedError, Verifier
+from runtime.clock import Clock
 
 _MOST_REMEMBERED: Final = 50_000
 _CHALLENGE: Final = b"www-authenticate"
@@ -84,7 +84,7 @@ class Authenticate:
             return self._refused("scheme", call)
         token = header[7:]
         seen = self._seen.get(sha256(token).digest())
-        if seen is not None and seen.expires > self._clock.time():
+        if seen is not None and seen.expires > self._clock.now().timestamp():
             call.consumer = seen
             return PASS
         return self._verify(call, token)
@@ -105,7 +105,7 @@ class Authenticate:
 
     def _forget(self) -> None:
         """Drop what has expired; if that is not half, drop the oldest half."""
-        now = self._clock.time()
+        now = self._clock.now().timestamp()
         kept = [(key, each) for key, each in self._seen.items() if each.expires > now]
         self._seen = dict(kept[-_MOST_REMEMBERED // 2 :])
 

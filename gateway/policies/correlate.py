@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from contracts.context import CORRELATION_HEADER, TRACEPARENT_HEADER
-from gateway.call import PASS, Call, Clock, ConfigFault, Finding, Reply, Step, Verdict
+from gateway.call import PASS, Call, ConfigFault, Finding, Reply, Step, Verdict
 from gateway.records import AccessRecord, Metrics, OperationMetrics, Records
 from gateway.routes import Operation
+from runtime.clock import Clock
 
 _CORRELATION: Final = CORRELATION_HEADER.encode()
 _TRACEPARENT: Final = TRACEPARENT_HEADER.encode()
@@ -98,8 +99,10 @@ class Correlate:
         bound.count(call, status, seconds)
         self._records.access(
             AccessRecord(
+                at=self._clock.now(),
+                level="info",
+                logger="crossdock.gateway",
                 event="call_answered",
-                time=self._clock.time(),
                 correlation_id=call.correlation_id,
                 trace_id=call.traceparent[3:35],
                 operation=call.operation.key,

@@ -21,7 +21,6 @@ from gateway.call import (
     Answer,
     Asked,
     Call,
-    Clock,
     ConfigFault,
     Finding,
     Header,
@@ -35,6 +34,7 @@ from gateway.config import IdempotencySettings
 from gateway.documents import canonical
 from gateway.keep import Keep, StoredAnswer
 from gateway.routes import Operation
+from runtime.clock import Clock
 
 _HEADER: Final = b"idempotency-key"
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
@@ -202,7 +202,7 @@ class Idempotency:
             stored = await self._keep.load_answer(flight.scope, flight.key)
         except Exception:  # noqa: BLE001  however the store fails, nothing may run unguarded
             return Refuse(problem=problem("store-unavailable"), retry_after=1)
-        if stored is None or stored.expires <= self._clock.time():
+        if stored is None or stored.expires <= self._clock.now().timestamp():
             return PASS
         if stored.fingerprint != flight.fingerprint:
             return Refuse(problem=problem("idempotency-key-reused"))
@@ -221,7 +221,7 @@ class Idempotency:
             status=kept.status,
             headers=tuple((n.decode("latin-1"), v.decode("latin-1")) for n, v in kept.headers),
             body=kept.body or b"",
-            expires=self._clock.time() + self._settings.keep_days * _DAY,
+            expires=self._clock.now().timestamp() + self._settings.keep_days * _DAY,
         )
         await self._keep.store_answer(flight.scope, flight.key, answer)
         flight.land(kept)

@@ -13,7 +13,6 @@ from contracts.problems import problem
 from gateway.call import (
     PASS,
     Call,
-    Clock,
     ConfigFault,
     Finding,
     Header,
@@ -25,6 +24,7 @@ from gateway.call import (
 from gateway.records import Metrics
 from gateway.routes import Lifecycle as Stage
 from gateway.routes import Operation
+from runtime.clock import Clock
 
 
 class Lifecycle:
@@ -68,7 +68,9 @@ class Lifecycle:
         gone = Refuse(problem=problem("version-retired", **extensions), headers=headers)
 
         def retired() -> bool:
-            return stage.state == "sunset" or (sunset is not None and self._clock.time() >= sunset)
+            return stage.state == "sunset" or (
+                sunset is not None and self._clock.now().timestamp() >= sunset
+            )
 
         def ask(call: Call) -> Verdict:
             self._calls.labels(operation.key, call.consumer.name).inc()

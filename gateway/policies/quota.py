@@ -17,7 +17,6 @@ from gateway.call import (
     PASS,
     Asked,
     Call,
-    Clock,
     ConfigFault,
     Finding,
     Refuse,
@@ -27,6 +26,7 @@ from gateway.call import (
 )
 from gateway.config import Plan, Window
 from gateway.routes import LimitClass, Operation
+from runtime.clock import Clock
 
 _MOST_METERED: Final = 10_000
 _UNLIMITED: Final[tuple[LimitClass, ...]] = ("house",)

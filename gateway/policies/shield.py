@@ -6,16 +6,22 @@ because waiting in line would only spend the caller's budget.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from contracts.context import BUDGET_HEADER
 from contracts.problems import Fault, problem
-from gateway.call import PASS, Call, Clock, ConfigFault, Finding, Refuse, Step, Verdict
+from gateway.call import PASS, Call, ConfigFault, Finding, Refuse, Reply, Step, Verdict
 from gateway.config import ShieldSettings
 from gateway.routes import Operation
+from runtime.clock import Clock
+
+if TYPE_CHECKING:
+    from runtime.guard import Breaker
 
 _BUDGET: Final = BUDGET_HEADER.encode()
 _LONGEST_DIGITS: Final = 9
+_NO_ANSWER: Final = frozenset({"upstream-unavailable", "upstream-malformed", "deadline-exceeded"})
+"""Reasons the gateway gives when an upstream did not answer; its own refusals have none."""
 
 
 class Bulkhead:
@@ -37,10 +43,14 @@ class Shield:
 
     name = "shield"
 
-    def __init__(self, settings: ShieldSettings, *, clock: Clock) -> None:
+    def __init__(
+        self, settings: ShieldSettings, *, clock: Clock, remote: frozenset[str] = frozenset()
+    ) -> None:
         self._settings = settings
         self._clock = clock
+        self._remote = remote
         self._bulkheads: dict[tuple[str, str], Bulkhead] = {}
+        self._breakers: dict[tuple[str, str], Breaker] = {}
 
     async def provision(self) -> None:
         """Need nothing."""
@@ -87,38 +97,75 @@ class Shield:
         )
 
     def compile_place(self, operation: Operation) -> tuple[Step, ...]:
-        """Give a call that goes on to its upstream a place; one bulkhead per API and class."""
+        """Give a call that goes on to its upstream a place, and a permit if that is remote.
+
+        One bulkhead and one circuit per API and limit class. An upstream in this process has no
+        circuit: what it calls has its own, nearer to what fails.
+        """
         key = (operation.api, operation.terms.limit)
-        bulkhead = self._bulkheads.setdefault(
-            key, Bulkhead("/".join(key), self._settings.concurrency)
-        )
+        name = "/".join(key)
+        bulkhead = self._bulkheads.setdefault(key, Bulkhead(name, self._settings.concurrency))
+        breaker = None
+        if operation.api in self._remote:
+            # pybreaker brings a Redis client with it; a gateway without remote upstreams starts
+            # in half the time without either.
+            from runtime.guard import Breaker  # noqa: PLC0415
+
+            breaker = self._breakers.setdefault(key, Breaker(name, clock=self._clock))
         full = Refuse(problem=problem("overloaded"), retry_after=1)
 
         def ask(call: Call) -> Verdict:
             if bulkhead.taken >= bulkhead.places:
                 return full
+            permit = None
+            if breaker is not None:
+                permit = breaker.admit()
+                if permit is None:
+                    wait = max(1.0, breaker.standing().retry_after)
+                    return Refuse(problem=problem("upstream-unavailable"), retry_after=wait)
             bulkhead.taken += 1
-            call.permit = bulkhead
+            call.permit = (bulkhead, permit)
             return PASS
 
         return (
             Step(
                 self.name,
                 ask=ask,
+                tell=_report if breaker is not None else None,
                 release=_release,
-                explain=lambda _: Finding(
-                    policy=self.name,
-                    verdict="pass" if bulkhead.taken < bulkhead.places else "refuse",
-                    because=f"{bulkhead.taken} of {bulkhead.places} places taken",
-                ),
+                explain=lambda _: _standing(bulkhead, breaker),
             ),
         )
 
 
+def _report(call: Call, reply: Reply) -> None:
+    """Tell the circuit whether the upstream answered at all, whatever it answered."""
+    if call.permit is None:
+        return
+    _, permit = call.permit
+    if permit is not None and reply.reason in _NO_ANSWER:
+        permit.failed()
+    elif permit is not None:
+        permit.succeeded()
+
+
+def _standing(bulkhead: Bulkhead, breaker: "Breaker | None") -> Finding:
+    state = "" if breaker is None else f"; circuit {breaker.state}"
+    free = bulkhead.taken < bulkhead.places and (breaker is None or breaker.state != "open")
+    return Finding(
+        policy=Shield.name,
+        verdict="pass" if free else "refuse",
+        because=f"{bulkhead.taken} of {bulkhead.places} places taken{state}",
+    )
+
+
 def _release(call: Call) -> None:
     if call.permit is not None:
-        call.permit.taken -= 1
+        bulkhead, permit = call.permit
         call.permit = None
+        bulkhead.taken -= 1
+        if permit is not None:
+            permit.released()
 
 
 def _malformed() -> Refuse:

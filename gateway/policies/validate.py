@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from contracts.context import BUDGET_HEADER, CORRELATION_HEADER, TRACEPARENT_HEADER
 from contracts.problems import Fault, problem
 from gateway.call import PASS, Call, ConfigFault, Finding, Refuse, Step, Verdict
 from gateway.documents import parse
@@ -16,6 +17,16 @@ from gateway.faults import Checker, choices, nearest
 from gateway.routes import Operation
 
 _MOST_PARAMETERS: Final = 64
+_OWNED_ELSEWHERE: Final = frozenset(
+    {
+        b"authorization",
+        b"idempotency-key",
+        CORRELATION_HEADER.encode(),
+        BUDGET_HEADER.encode(),
+        TRACEPARENT_HEADER.encode(),
+    }
+)
+"""Headers another policy holds to its own rules, even where a contract describes them."""
 
 
 class Parameter:
@@ -83,7 +94,11 @@ class Validate:
             place: {each.name: each for each in parameters if each.place == place}
             for place in ("path", "query")
         }
-        headers = [each for each in parameters if each.place == "header"]
+        headers = [
+            each
+            for each in parameters
+            if each.place == "header" and each.field not in _OWNED_ELSEWHERE
+        ]
         body = (
             Checker(operation.body_schema, {"components": operation.components})
             if operation.body_schema is not None
@@ -169,7 +184,7 @@ def _check_headers(call: Call, headers: Iterable[Parameter], faults: list[Fault]
             if parameter.repeats:
                 texts = [each.strip() for each in texts[0].split(",")]
             faults.extend(parameter.faults(texts))
-        elif parameter.required and parameter.field != b"idempotency-key":
+        elif parameter.required:
             faults.append(Fault(pointer=f"header:{parameter.name}", detail="is missing"))
 
 

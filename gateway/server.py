@@ -1,0 +1,76 @@
+"""The listener: Granian inside our own event loop, with limits a slow client cannot stretch.
+
+SIGTERM and SIGINT drain: answers say `Connection: close`, so that keep-alive clients go elsewhere
+of their own accord, and the listener closes only when calls have stopped coming. A second signal
+stops at once.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.embed import Server
+
+from gateway.call import Application
+
+HEADER_READ_MS = 3_000
+"""A head that is not complete by then closes the connection (decision record 0003)."""
+_BUFFER_BYTES = 64 * 1024
+_BACKLOG = 2_048
+
+
+async def serve(
+    application: Application,
+    *,
+    host: str,
+    port: int,
+    drain: Callable[[], Awaitable[object]],
+    on_listening: Callable[[], None] | None = None,
+) -> None:
+    """Serve until a signal has drained the application and the last connection is closed.
+
+    HTTP/1.1 only and no upgrades: what the policies cannot see is not offered.
+    """
+    server = Server(
+        application,
+        address=host,
+        port=port,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=_BACKLOG,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=HEADER_READ_MS,
+            keep_alive=True,
+            max_buffer_size=_BUFFER_BYTES,
+            pipeline_flush=False,
+        ),
+        log_enabled=False,
+        log_level=LogLevels.warning,
+        log_access=False,
+    )
+    loop = asyncio.get_running_loop()
+    stopping: list[asyncio.Task[None]] = []
+
+    async def stop() -> None:
+        await drain()
+        server.stop()  # type: ignore[no-untyped-call]  # Granian's own methods are not annotated
+
+    def signalled() -> None:
+        if stopping:
+            server.stop()  # type: ignore[no-untyped-call]  # as above
+        else:
+            stopping.append(loop.create_task(stop()))
+
+    def started() -> None:
+        # Granian has just set its own handlers, which would drop what is in flight.
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, signalled)
+        if on_listening is not None:
+            loop.call_soon(on_listening)
+
+    server.on_startup(started)
+    await server.serve()
