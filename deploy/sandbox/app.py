@@ -6,6 +6,7 @@ from random import Random
 
 import msgspec
 
+from deploy.sandbox import shiphero
 from deploy.sandbox.catalog import catalog
 from deploy.sandbox.clock import Clock, SystemClock
 from deploy.sandbox.faults import KINDS, FaultRule, FaultSwitch
@@ -44,6 +45,9 @@ class Vendors(msgspec.Struct, frozen=True, kw_only=True):
 
     mounted: Mapping[str, Vendor]
     desks: Mapping[str, Desk]
+    warm: Callable[
+        [], object
+    ]  # loads what the first request would wait for; any thread may call it
 
 
 def build_world(settings: SandboxSettings) -> World:
@@ -71,10 +75,15 @@ def build_context(
     )
 
 
-def build_vendors(context: VendorContext) -> Vendors:  # noqa: ARG001  # none has landed yet
+def build_vendors(context: VendorContext) -> Vendors:
     """Every vendor of the sandbox, by name: there is no discovery."""
-    vendors: tuple[Vendor, ...] = ()
-    return Vendors(mounted={vendor.path: vendor for vendor in vendors}, desks={})
+    warehouse = shiphero.build(context)
+    vendors: tuple[Vendor, ...] = (warehouse,)
+    return Vendors(
+        mounted={vendor.path: vendor for vendor in vendors},
+        desks={"warehouse": warehouse.floor.answer},
+        warm=warehouse.library,
+    )
 
 
 def build_sandbox(

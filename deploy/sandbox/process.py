@@ -86,5 +86,7 @@ async def _serve(sandbox: Sandbox) -> None:
     loop = asyncio.get_running_loop()
     for stop in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(stop, server.stop)
+    warming = loop.run_in_executor(None, sandbox.vendors.warm)
     await server.serve()
+    await warming
     await sandbox.close()

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import struct
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
@@ -35,6 +36,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
+_NO_LINGER = struct.pack("ii", 1, 0)
 _encode_json = msgspec.json.Encoder(decimal_format="string").encode
 
 
@@ -42,10 +44,21 @@ class Request:
     """One HTTP request, its body read to the end.
 
     ``path`` is decoded and starts where the vendor is mounted; ``raw_path`` is the same before
-    decoding; ``headers`` have lower-case names.
+    decoding; ``headers`` have lower-case names. ``memo`` is the vendor's own: what naming the
+    operation found out need not be found out again to answer.
     """
 
-    __slots__ = ("_query", "body", "headers", "method", "path", "query_string", "raw_path", "scope")
+    __slots__ = (
+        "_query",
+        "body",
+        "headers",
+        "memo",
+        "method",
+        "path",
+        "query_string",
+        "raw_path",
+        "scope",
+    )
 
     def __init__(self, scope: Scope, body: bytes) -> None:
         self.scope = scope
@@ -58,6 +71,7 @@ class Request:
             for name, value in scope["headers"]
         }
         self.body = body
+        self.memo: Any = None
         self._query: dict[str, str] | None = None
 
     @property
@@ -282,6 +296,7 @@ async def _hang_up(scope: Scope, send: Send, *, reset: bool) -> None:
     """
     if not _sever(scope, reset=reset):
         raise ConnectionResetError("the connection was dropped by the fault switch")
+    await asyncio.sleep(0.01)  # the server sees the end of input before it is given an answer
     await send_reply(send, Reply(500))
 
 
@@ -336,9 +351,12 @@ def _sever(scope: Scope, *, reset: bool) -> bool:
                 if (candidate.getpeername()[:2], candidate.getsockname()[:2]) != ends:
                     continue
                 if reset:
-                    linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # on, zero seconds: closing resets
-                    candidate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                candidate.shutdown(socket.SHUT_RDWR)
+                    # linger for zero seconds: when the server, seeing the end of its input, closes
+                    # the socket, the kernel sends RST instead of FIN
+                    candidate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+                    candidate.shutdown(socket.SHUT_RD)
+                else:
+                    candidate.shutdown(socket.SHUT_RDWR)
             except OSError:
                 continue
             return True
