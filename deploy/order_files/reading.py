@@ -38,7 +38,7 @@ _LONGEST_DESCRIPTION: Final = 100
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
 _ITEM: Final = re.compile(r"[0-9]{5}[A-Z]{0,2}")
-_NUMBER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+\-]{0,34}")
+_NUMBER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/\-]{0,34}")
 _CUSTOMER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,19}")
 _PRICE: Final = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,4})?")
 _QUANTITY: Final = re.compile(r"-?[0-9]{1,7}")
