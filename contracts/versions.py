@@ -44,8 +44,11 @@ class ApiVersion(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def path(self) -> str:
-        """The public path prefix, as `/sales/v1`."""
-        return f"/{self.name}/v{self.version}"
+        """The public path prefix, as `/sales/v1`.
+
+        Vendors are given addresses that never change: `/webhooks` carries no version.
+        """
+        return "/webhooks" if self.name == "webhooks" else f"/{self.name}/v{self.version}"
 
     @property
     def slug(self) -> str:
@@ -73,7 +76,6 @@ VERSIONS: Final[tuple[ApiVersion, ...]] = (
     ApiVersion(name="system/tax", version=1, title="Tax", tier="system",
                owner="finance integration", port=Tax),
 )  # fmt: skip
-"""`webhooks` is mounted without its version: vendors are given addresses that never change."""
 
 
 def supported() -> tuple[ApiVersion, ...]:

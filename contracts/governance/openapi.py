@@ -50,12 +50,12 @@ def document(api: ApiVersion) -> dict[str, Any]:
             "version": f"{api.version}.0.0",
             "description": (api.port.__doc__ or "").strip(),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-            "x-crossdock-api": f"{api.name}/v{api.version}",
+            "x-crossdock-api": api.path.removeprefix("/"),
             "x-crossdock-tier": api.tier,
             "x-crossdock-owner": api.owner,
             "x-crossdock-state": api.state,
         },
-        "servers": [{"url": "/webhooks" if api.name == "webhooks" else api.path}],
+        "servers": [{"url": api.path}],
         "paths": paths,
         "components": {
             "schemas": schemas["components"],
@@ -131,7 +131,7 @@ def _operation(one: BoundOperation, api: ApiVersion, schemas: dict[str, Any]) ->
         "description": _SENTENCE.sub(" ", one.description),
         "tags": [api.title],
         "parameters": _parameters(one, schemas),
-        "security": [{"oauth2": [declared.scope]}] if declared.scope else [],
+        "security": _security(declared),
     }
     if one.body is not None:
         body = {"application/json": {"schema": schemas["of"][one.body]}}
@@ -149,6 +149,14 @@ def _operation(one: BoundOperation, api: ApiVersion, schemas: dict[str, Any]) ->
         "lifecycle": _lifecycle(api),
     }
     return made
+
+
+def _security(declared: Operation) -> list[dict[str, list[str]]]:
+    """The scope suffices; a scope that changes what the call may do is shown beside it."""
+    if declared.scope is None:
+        return []
+    alone = {"oauth2": [declared.scope]}
+    return [alone, *({"oauth2": [declared.scope, extra]} for extra in declared.honours)]
 
 
 def _lifecycle(api: ApiVersion) -> dict[str, Any]:
@@ -270,5 +278,7 @@ def _problems_of(one: BoundOperation) -> tuple[str, ...]:
 
 
 def _scopes(bound: Iterable[BoundOperation]) -> dict[str, str]:
-    scopes = sorted({one.operation.scope for one in bound if one.operation.scope})
+    scopes = sorted(
+        {scope for one in bound for scope in (one.operation.scope, *one.operation.honours) if scope}
+    )
     return {scope: f"Call the operations that need {scope}" for scope in scopes}

@@ -27,11 +27,15 @@ _PARAMETER: Final = re.compile(r"\{([a-z_]+)\}")
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """What the contract says of one operation beyond its shapes."""
+    """What the contract says of one operation beyond its shapes.
+
+    `scope` is needed for the call; a scope in `honours` is not, and changes what it may do.
+    """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     scope: str | None
+    honours: tuple[str, ...]
     summary: str
     status: int
     also: tuple[int, ...]
@@ -91,6 +95,7 @@ def operation(
     path: str,
     *,
     scope: str | None,
+    honours: tuple[str, ...] = (),
     status: int = 200,
     also: tuple[int, ...] = (),
     problems: tuple[str, ...] = (),
@@ -108,6 +113,7 @@ def operation(
             method=method,
             path=path,
             scope=scope,
+            honours=honours,
             summary=summary,
             status=status,
             also=also,

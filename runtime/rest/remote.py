@@ -36,7 +36,7 @@ def remote(api: ApiVersion, base_url: str, client: Client) -> Any:
     Process and experience ports raise `ProblemError`, system ports `CallFailedError`, exactly as
     the implementation would in process.
     """
-    address = base_url.rstrip("/") + ("/webhooks" if api.name == "webhooks" else api.path)
+    address = base_url.rstrip("/") + api.path
     methods = {one.name: _method(api, one, address, client) for one in operations(api.port)}
     return SimpleNamespace(**methods)
 

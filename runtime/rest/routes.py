@@ -64,8 +64,7 @@ def router_for(api: ApiVersion, implementation: object) -> Router:
         )(_endpoint(one, getattr(implementation, one.name)))
         for one in operations(api.port)
     ]
-    path = "/webhooks" if api.name == "webhooks" else api.path
-    return Router(path=path, route_handlers=handlers)
+    return Router(path=api.path, route_handlers=handlers)
 
 
 def _endpoint(one: BoundOperation, method: Callable[..., Awaitable[Any]]) -> _Handler:
