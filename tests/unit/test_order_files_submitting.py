@@ -5,86 +5,20 @@ import contextlib
 import random
 from datetime import date
 from decimal import Decimal
-from urllib.parse import parse_qs
 
 import msgspec
 import pytest
 
 from contracts.canonical.order import OrderRequest
-from contracts.problems import problem, render
 from deploy.gateway_client import GatewayClient, RefusedError, http_client
 from deploy.order_files.documents import Document, Line
 from deploy.order_files.outcomes import Accepted, Refused, Undelivered
 from deploy.order_files.submitting import GatewayLostError, Submission, encoded
 from runtime.clock import SystemClock
+from tests.gateway_desk import Desk
 from tests.serving import free_port, serving
 
 pytestmark = pytest.mark.anyio
-
-
-class Desk:
-    """A gateway of ten lines: tokens, orders kept by key, and a script of troubles by key."""
-
-    def __init__(self):
-        self.tokens = 0
-        self.kept = {}
-        self.arrivals = []
-        self.busy = {}
-        self.troubles = {}
-        self.valid = None
-        self.overlaps = []
-
-    async def __call__(self, scope, receive, send):
-        body = (await receive())["body"]
-        headers = dict(scope["headers"])
-        if scope["path"] == "/oauth/token":
-            form = parse_qs(body.decode())
-            if form["client_secret"] != ["order-file-dev-secret"]:
-                await reply(send, 401, {"error": "invalid_client", "error_description": "Wrong."})
-                return
-            self.tokens += 1
-            self.valid = f"Bearer token-{self.tokens}"
-            token = {"access_token": f"token-{self.tokens}", "expires_in": 900}
-            await reply(send, 200, token)
-            return
-        key = headers[b"idempotency-key"].decode()
-        if headers[b"authorization"].decode() != self.valid:
-            await refuse(send, "token-expired")
-            return
-        await self.take(key, scope["path"], msgspec.json.decode(body, type=OrderRequest), send)
-
-    async def take(self, key, path, order, send):
-        self.arrivals.append((key, path))
-        if self.busy.get(order.customer):
-            self.overlaps.append(key)
-        self.busy[order.customer] = True
-        await asyncio.sleep(0.002)
-        self.busy[order.customer] = False
-        if self.troubles.get(key):
-            slug, wait = self.troubles[key].pop(0)
-            await refuse(send, slug, wait)
-            return
-        replayed = key in self.kept
-        self.kept[key] = order
-        net = sum(line.quantity * line.unit_price.amount for line in order.lines)
-        await reply(
-            send,
-            202,
-            {"id": "ord_1", "netAmount": {"amount": str(net), "currency": "GBP"}},
-            [(b"idempotency-replayed", b"true")] if replayed else [],
-        )
-
-
-async def reply(send, status, body, headers=()):
-    raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
-    await send({"type": "http.response.body", "body": raw})
-
-
-async def refuse(send, slug, wait=None):
-    trouble = problem(slug)
-    headers = [(b"retry-after", str(wait).encode())] if wait is not None else []
-    await reply(send, trouble.status, render(trouble), headers)
 
 
 def a_document(number, customer="17850", kind="order"):
