@@ -77,6 +77,9 @@ class Advancing:
             if signal.dedupe_key in held.offered or (function is None and signal.name != REMEDY):
                 continue
             held.offered.add(signal.dedupe_key)
+            if signal.name == REMEDY and signal.data.get("incident") != held.process.incident_id:
+                says = Says(text="The incident was over before the action could be taken.")
+                return self._deciding.ignore(held, signal, says, self._clock.now())
             try:
                 ruling = self._by_signal(held, signal, function and function(held.process, signal))
             except Exception as failure:

@@ -81,6 +81,7 @@ class Types:
             step_at=maybe_time(row.step_at),
             incident_id=row.incident_id,
             incident_category=row.incident_category,
+            incident_passes=bool(row.incident_passes),
         )
 
 

@@ -104,10 +104,18 @@ class Deciding:
             revision=before.revision + 1,
         )
         after, opens, closes = self._incident(
-            after, move.incident, now, closing=move.closes_incident or done
+            after,
+            move.incident,
+            now,
+            closing=move.closes_incident or done or before.incident_passes,
         )
-        keeps = works and not draining and step_at is not None and step_at <= now
+        is_due = works and step_at is not None and step_at <= now
+        # The new state may have a use for signals that the old one had none for.
+        has_news = not done and any(s.dedupe_key not in consumed for s in held.signals)
+        keeps = (is_due or has_news) and not draining
         change = self._change(held, after, at, keeps=keeps, in_doubt=in_doubt)
+        if has_news and draining:
+            change.row["due_at"] = at
         if move.data is not before.data:
             change.data = encode(move.data)
         change.entries = entry_rows(before.id, at, move.event, state, move.says)
@@ -135,7 +143,9 @@ class Deciding:
             updated_at=now,
             revision=before.revision + 1,
         )
-        after, opens, closes = self._incident(after, again.incident, now, closing=False)
+        after, opens, closes = self._incident(
+            after, again.incident, now, closing=False, passes=True
+        )
         change = self._change(held, after, at, keeps=False, in_doubt=again.in_doubt)
         if again.data is not None:
             change.data = encode(again.data)
@@ -229,6 +239,7 @@ class Deciding:
                 "unread": 0,  # the writer knows, under the row's lock
                 "incident_id": after.incident_id,
                 "incident_category": after.incident_category,
+                "incident_passes": after.incident_passes,
                 "done": after.done,
                 "revision": after.revision,
                 "updated_at": at,
@@ -242,16 +253,20 @@ class Deciding:
         now: datetime,
         *,
         closing: bool,
+        passes: bool = False,
     ) -> tuple[Process[Any], dict[str, Any] | None, str | None]:
         """At most one is open: one of the same category stays, another category replaces it."""
         is_open = process.incident_id is not None
         if incident is None:
             if not (is_open and closing):
                 return process, None, None
-            cleared = structs.replace(process, incident_id=None, incident_category=None)
+            cleared = structs.replace(
+                process, incident_id=None, incident_category=None, incident_passes=False
+            )
             return cleared, None, process.incident_id
         if is_open and process.incident_category == incident.category:
-            return process, None, None
+            stays = structs.replace(process, incident_passes=process.incident_passes and passes)
+            return stays, None, None
         incident_id = new_id(now, self._random)
         opens = {
             "id": incident_id,
@@ -264,7 +279,10 @@ class Deciding:
             "closed_by": None,
         }
         opened = structs.replace(
-            process, incident_id=incident_id, incident_category=incident.category
+            process,
+            incident_id=incident_id,
+            incident_category=incident.category,
+            incident_passes=passes,
         )
         return opened, opens, process.incident_id
 

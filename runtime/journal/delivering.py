@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import BigInteger, Connection, Text, bindparam, exists, select, update
+from sqlalchemy import BigInteger, Connection, Text, bindparam, exists, null, select, update
 
 from runtime.journal.crash_points import AFTER_DELIVERY, BEFORE_DELIVERY
 from runtime.journal.propagation import (
@@ -112,7 +112,7 @@ class _Queues:
             .values(
                 attempts=bindparam("tries", type_=delivery.c.attempts.type),
                 due_at=bindparam("due", type_=BigInteger()),
-                lease_owner=None,
+                lease_owner=null(),
                 done_at=bindparam("done", type_=BigInteger()),
                 result=bindparam("outcome", type_=Text()),
             ),
@@ -227,6 +227,9 @@ class Delivering:
                 pause = STORE_PAUSE
             except StoreClosed:
                 return
+            except Exception:
+                log.exception("deliveries_stumbled", extra={"subscriber": subscriber.name})
+                pause = STORE_PAUSE
             if pause > 0:
                 try:
                     async with asyncio.timeout(pause):

@@ -467,6 +467,7 @@ class Journal:
             "unread": 0,
             "incident_id": None,
             "incident_category": None,
+            "incident_passes": False,
             "done": False,
             "revision": 1,
             "created_at": at,

@@ -177,6 +177,8 @@ class Process(Struct, Generic[D], frozen=True, kw_only=True):
     incident_id: str | None = None
     """The open incident, if any."""
     incident_category: Category | None = None
+    incident_passes: bool = False
+    """Whether it was opened by an `Again`, and so closes when the step at last moves."""
 
     def next_undo(self) -> Effect | None:
         """The effect to undo next: the last one done that is not yet undone. None when all are."""
@@ -206,6 +208,9 @@ class StepContext(Struct, frozen=True, kw_only=True):
 
 class Move(Struct, Generic[D], frozen=True, kw_only=True):
     """A step or signal has decided. All of it commits in one transaction, or none of it.
+
+    An incident given here stays open until a later move says `closes_incident` or the process
+    ends; one that an `Again` opened is over with the next move anyway.
 
     `event` must be a move of the lifecycle. `due` is when the step of the new state runs (now, if
     left out) or, when the new state has no step, when its timer fires (never, if left out).

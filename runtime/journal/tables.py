@@ -27,6 +27,7 @@ def _moving(*, with_data: bool) -> Any:
         "unread",
         "incident_id",
         "incident_category",
+        "incident_passes",
         "done",
         "revision",
         "updated_at",

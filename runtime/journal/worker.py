@@ -179,7 +179,13 @@ class Worker:
     async def _look_for_work(self) -> None:
         while True:
             self._wakeup.clear()
-            pause = await self._look()
+            try:
+                pause = await self._look()
+            except StoreClosed:
+                return
+            except Exception:
+                log.exception("look_for_work_stumbled")
+                pause = STORE_PAUSE
             try:
                 async with asyncio.timeout(pause):
                     await self._wakeup.wait()

@@ -53,6 +53,7 @@ process = Table(
     Column("unread", Integer, nullable=False),  # signals not consumed
     Column("incident_id", Text),
     Column("incident_category", Text),
+    Column("incident_passes", Boolean, nullable=False),  # closes by itself when the step moves
     Column("done", Boolean, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("created_at", BigInteger, nullable=False),

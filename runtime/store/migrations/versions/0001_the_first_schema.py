@@ -157,6 +157,7 @@ def upgrade() -> None:
         sa.Column("unread", sa.Integer(), nullable=False),
         sa.Column("incident_id", sa.Text(), nullable=True),
         sa.Column("incident_category", sa.Text(), nullable=True),
+        sa.Column("incident_passes", sa.Boolean(), nullable=False),
         sa.Column("done", sa.Boolean(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),

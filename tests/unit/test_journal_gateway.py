@@ -1,0 +1,149 @@
+"""What the journal keeps for the gateway: idempotent answers, the inbox, the audit chain, notes."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from runtime.journal.answering import Answered, Claimed, FingerprintDiffers, InFlight
+from runtime.journal.auditing import Checkpoint
+from runtime.journal.faults import KeyReused
+from runtime.journal.journal import SignalTo
+from runtime.journal.process import Term
+from runtime.store.schema import audit
+from tests.journal_orders import (  # noqa: F401  # store_url is a fixture
+    SOON,
+    RunningClock,
+    Vendor,
+    a_journal,
+    an_open_store,
+    an_order,
+    at_work,
+    store_url,
+    the_order_process,
+)
+
+pytestmark = pytest.mark.anyio
+
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+
+
+@pytest.fixture
+def clock():
+    return RunningClock()
+
+
+@pytest.fixture
+async def journal(store_url, clock):  # noqa: F811  # the fixture
+    async with an_open_store(store_url) as store:
+        yield a_journal(store, [the_order_process(Vendor())], clock=clock)
+
+
+async def claimed(journal, key="k", fingerprint="body"):
+    return await journal.claim("crm", key, fingerprint, lease=MINUTE, keep=DAY)
+
+
+async def test_one_of_many_callers_gets_the_key(journal):
+    """The others are told that it is in flight, and after the answer get it byte for byte."""
+    claims = await asyncio.gather(*(claimed(journal) for _ in range(50)))
+    assert claims.count(Claimed()) == 1
+    assert claims.count(InFlight()) == 49
+
+    assert await journal.idempotent_answer("crm", "k") is None
+    await journal.store_answer("crm", "k", status=201, headers=b'[["a","b"]]', body=b'{"id":1}')
+    answer = Answered(status=201, headers=b'[["a","b"]]', body=b'{"id":1}')
+    assert await claimed(journal) == answer
+    assert await journal.idempotent_answer("crm", "k") == answer
+    assert await claimed(journal, fingerprint="other") == FingerprintDiffers()
+    assert await journal.claim("partner", "k", "other", lease=MINUTE, keep=DAY) == Claimed()
+
+
+async def test_a_claim_of_a_dead_caller_lapses(journal, clock):
+    """A crash between claim and answer locks nobody out for longer than the lease."""
+    assert await claimed(journal) == Claimed()
+    clock.forward(timedelta(seconds=61))
+    claims = await asyncio.gather(*(claimed(journal) for _ in range(5)))
+    assert claims.count(Claimed()) == 1
+    await journal.release_key("crm", "k")
+    assert await claimed(journal) == Claimed()
+
+
+async def test_keys_are_forgotten_in_time(journal, clock):
+    """After the time of keeping, a key is as good as new, and its row goes."""
+    await claimed(journal)
+    await journal.store_answer("crm", "k", status=200, headers=b"", body=b"")
+    clock.forward(timedelta(days=2))
+    assert await journal.idempotent_answer("crm", "k") is None
+    assert await claimed(journal, fingerprint="new") == Claimed()
+    clock.forward(timedelta(days=2))
+    assert await journal.forget_expired_keys() == 1
+    assert await journal.forget_expired_keys() == 0
+
+
+async def test_a_message_is_taken_once(store_url):  # noqa: F811  # same
+    """The vendor sends the same notification five times at once: one process, one signal."""
+    async with at_work(store_url, [the_order_process(Vendor())]) as journal:
+        published = await asyncio.gather(
+            *(journal.publish("salesforce", "evt-1", starts=[an_order()]) for _ in range(5))
+        )
+        (first,) = [p for p in published if p.new]
+        (accepted,) = first.accepted
+        await journal.wait_for(accepted.process_id, {"shipping"}, SOON)
+
+        shipped = SignalTo(
+            name="shipped", dedupe_key="s", term=Term(kind="erp_order", value="order-INV-1")
+        )
+        told = [await journal.publish("shiphero", "hook-9", signals=[shipped]) for _ in range(3)]
+        assert [p.new for p in told] == [True, False, False]
+        process = await journal.wait_for(accepted.process_id, {"completed"}, SOON)
+        assert process.state == "completed"
+
+
+async def test_a_message_for_nobody_yet_may_come_again(journal):
+    """The shipment is known before the order is: nothing is recorded, so nothing is lost."""
+    early = SignalTo(name="shipped", dedupe_key="s", term=Term(kind="reference", value="INV-1"))
+    first = await journal.publish("shiphero", "hook-1", signals=[early])
+    assert (first.new, first.unresolved) == (False, (Term(kind="reference", value="INV-1"),))
+    await journal.accept(an_order())
+    second = await journal.publish("shiphero", "hook-1", signals=[early])
+    assert (second.new, second.unresolved) == (True, ())
+
+
+async def test_a_refused_message_leaves_no_trace(journal):
+    """One of its parts is refused: neither the others nor the inbox row remain."""
+    await journal.accept(an_order("taken"))
+    starts = [an_order("fresh"), an_order("taken", fingerprint="another body")]
+    with pytest.raises(KeyReused):
+        await journal.publish("crm", "m", starts=starts)
+    assert await journal.find(Term(kind="reference", value="fresh")) == ()
+    assert (await journal.publish("crm", "m", starts=starts[:1])).new
+
+
+async def test_the_audit_chain_shows_every_tampering(journal):
+    """Edits, deletions and cut-off tails are found, and only those."""
+    places = await asyncio.gather(*(journal.append_audit({"call": n}) for n in range(10)))
+    assert sorted(p.seq for p in places) == list(range(1, 11))
+    assert await journal.verify_audit() == ()
+    last = max(places, key=lambda p: p.seq)
+    await journal.append_audit({"call": "after the checkpoint"})
+    assert await journal.verify_audit(last) == ()
+
+    await journal.store.write(
+        lambda c: c.execute(update(audit).where(audit.c.seq == 4).values(record=b"{}")) and None
+    )
+    assert await journal.verify_audit() == ("node-1: 4 does not follow from the record before it",)
+    await journal.store.write(lambda c: c.execute(audit.delete().where(audit.c.seq == 7)) and None)
+    assert "node-1: 7 to 7 missing" in await journal.verify_audit()
+    wrong = Checkpoint(chain="node-1", seq=last.seq, hash=bytes(32))
+    assert await journal.verify_audit(wrong) == (
+        "node-1: 11 does not follow from the record before it",
+    )
+
+
+async def test_notes_are_kept(journal):
+    """A watermark is what it was last set to."""
+    assert await journal.note("poll", "orders") is None
+    await journal.set_note("poll", "orders", b"1")
+    await journal.set_note("poll", "orders", b"2")
+    assert await journal.note("poll", "orders") == b"2"
