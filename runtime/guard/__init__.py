@@ -9,6 +9,7 @@ from runtime.guard.bulkhead import Bulkhead
 from runtime.guard.deadline import time_left
 from runtime.guard.guard import Guard, GuardSettings
 from runtime.guard.retry_budget import RetryBudget
+from runtime.guard.turns import Turns
 
 __all__ = [
     "Breaker",
@@ -19,5 +20,6 @@ __all__ = [
     "GuardSettings",
     "Permit",
     "RetryBudget",
+    "Turns",
     "time_left",
 ]

@@ -1,15 +1,22 @@
 """The way to one vendor account: guarded, within its budget, and with one try more for reads."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
 
+from contracts.outcomes import CallFailedError, Failure, Throttled, Unavailable
 from runtime.budget import BudgetBroker
-from runtime.clock import Clock
 from runtime.guard import Guard
 from runtime.http.client import HttpAnswer, HttpClient
+from runtime.http.tokens import Token, TokenSource
 
-__all__ = ["Channel", "Exchange"]
+__all__ = ["Channel", "Exchange", "Judge", "Settle"]
+
+OK: Final = 200
+BAD_REQUEST: Final = 400
+UNAUTHORIZED: Final = 401
+SERVER_ERROR: Final = 500
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -25,10 +32,19 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The circuit it belongs to; `read` or `write` by `safe` unless given."""
 
 
+Judge = Callable[[HttpAnswer, bool], Failure | None]
+"""Says of an answer to a safe (True) or effectful call whether it is one of the failures."""
+
+Settle = Callable[[HttpAnswer], float | None]
+"""Reads from an answer what the call really cost; None when it does not say."""
+
+
 class Channel:
     """Sends a connector's requests through budget, bulkhead, breaker and client, in this order.
 
     The turn in the budget comes first: a call that has waited meets the circuit as it is then.
+    With a token source every request carries its bearer token; a token that the vendor refuses is
+    renewed once.
     """
 
     def __init__(
@@ -38,43 +54,113 @@ class Channel:
         http: HttpClient,
         guard: Guard,
         broker: BudgetBroker,
-        clock: Clock,
+        judge: Judge,
+        tokens: TokenSource | None = None,
     ) -> None:
         self.account = account
+        self.guard = guard
         self.system = guard.system
-        self.broker = broker
-        self.clock = clock
+        self.tokens = tokens
         self._http = http
-        self._guard = guard
+        self._broker = broker
+        self._judge = judge
 
     async def send(
-        self, exchange: Exchange, *, cost: float = 1.0, free: bool = False
+        self, exchange: Exchange, *, cost: float = 1.0, settle: Settle | None = None
     ) -> HttpAnswer:
-        """Send a request and answer whatever the vendor answers, a refusal too.
+        """Send a request with the account's token and answer what the vendor answered.
 
-        `free` calls do not count against the budget (token endpoints).
+        `cost` is set aside from the budget; `settle` says afterwards what it really was.
 
         Raises:
-            CallFailedError: there was no whole answer, or nothing was sent.
+            CallFailedError: there was no whole answer, the judge called it a failure, or nothing
+                was sent.
+        """
+        if self.tokens is None:
+            return await self._spend(exchange, cost, settle)
+        token = await self.tokens.token()
+        answer = await self._spend(_bearing(exchange, token), cost, settle)
+        if answer.status != UNAUTHORIZED:
+            return answer
+        self.tokens.refused(token)
+        answer = await self._spend(_bearing(exchange, await self.tokens.token()), cost, settle)
+        if answer.status == UNAUTHORIZED:
+            raise CallFailedError(
+                Unavailable(
+                    system=self.system, may_have_happened=False, because="credentials refused"
+                )
+            )
+        return answer
+
+    async def send_for_token(self, exchange: Exchange) -> HttpAnswer:
+        """Send a request for a token: outside the budget, answered with status 200.
+
+        Raises:
+            CallFailedError: `Unavailable`, nothing done, when there was no token to be had.
         """
 
         async def attempt(seconds: float) -> HttpAnswer:
-            return await self._http.send(
+            answer = await self._http.send(
                 exchange.method,
                 exchange.url,
                 system=self.system,
                 headers=exchange.headers,
                 timeout=seconds,
-                safe=exchange.safe,
+                safe=True,
                 body=exchange.body,
             )
+            if answer.status != OK:
+                refused = BAD_REQUEST <= answer.status < SERVER_ERROR
+                because = "credentials refused" if refused else "server error"
+                raise CallFailedError(
+                    Unavailable(system=self.system, may_have_happened=False, because=because)
+                )
+            return answer
+
+        return await self.guard.call("token", attempt, timeout=exchange.timeout, safe=True)
+
+    async def _spend(self, exchange: Exchange, cost: float, settle: Settle | None) -> HttpAnswer:
+        async def attempt(seconds: float) -> HttpAnswer:
+            return await self._attempt(exchange, seconds)
 
         kind = exchange.operation_class or ("read" if exchange.safe else "write")
-        if free:
-            return await self._guard.call(
-                kind, attempt, timeout=exchange.timeout, safe=exchange.safe
-            )
-        async with self.broker.spend(self.account, cost):
-            return await self._guard.call(
-                kind, attempt, timeout=exchange.timeout, safe=exchange.safe
-            )
+        try:
+            async with self._broker.spend(self.account, cost) as spending:
+                answer = await self.guard.call(
+                    kind, attempt, timeout=exchange.timeout, safe=exchange.safe
+                )
+                if settle is not None and answer.status != UNAUTHORIZED:
+                    spending.charged = settle(answer)
+                return answer
+        except CallFailedError as error:
+            if isinstance(error.failure, Throttled) and error.failure.system == self.system:
+                self._broker.throttled(self.account, error.failure.retry_after)
+            raise
+
+    async def _attempt(self, exchange: Exchange, seconds: float) -> HttpAnswer:
+        answer = await self._http.send(
+            exchange.method,
+            exchange.url,
+            system=self.system,
+            headers=exchange.headers,
+            timeout=seconds,
+            safe=exchange.safe,
+            body=exchange.body,
+        )
+        failure = self._judge(answer, exchange.safe)
+        if failure is not None:
+            raise CallFailedError(failure)
+        return answer
+
+
+def _bearing(exchange: Exchange, token: Token) -> Exchange:
+    headers = {**exchange.headers, "authorization": f"Bearer {token.value}"}
+    return Exchange(
+        method=exchange.method,
+        url=exchange.url,
+        headers=headers,
+        timeout=exchange.timeout,
+        safe=exchange.safe,
+        body=exchange.body,
+        operation_class=exchange.operation_class,
+    )

@@ -1,6 +1,7 @@
 """Access tokens: fetched once for everybody, kept until shortly before they end."""
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -18,8 +19,6 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
     value: str
     lifetime: float | None
-    base_url: str | None = None
-    """Where calls with it must go, for a vendor that says so with the token."""
 
 
 class TokenSource:
@@ -45,7 +44,11 @@ class TokenSource:
         if self._token is not None and self._clock.monotonic() < self._good_until:
             return self._token
         if self._fetching is None:
-            self._fetching = asyncio.get_running_loop().create_task(self._renew())
+            # an empty context: the first caller's deadline must not bind what all wait for
+            self._fetching = asyncio.get_running_loop().create_task(
+                self._renew(), context=contextvars.Context()
+            )
+            self._fetching.add_done_callback(_seen)
         # shielded: the first caller's cancellation must not take the token from the others
         return await asyncio.shield(self._fetching)
 
@@ -65,3 +68,9 @@ class TokenSource:
             return token
         finally:
             self._fetching = None
+
+
+def _seen(task: asyncio.Task[Token]) -> None:
+    """Look at a failure, for the case that everybody who waited for it has gone away."""
+    if not task.cancelled():
+        task.exception()

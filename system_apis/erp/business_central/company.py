@@ -175,7 +175,7 @@ class Company:
             "client_secret": told.client_secret,
             "scope": wire.SCOPE,
         }
-        answer = await self._channel.send_free(
+        answer = await self._channel.send_for_token(
             Exchange(
                 method="POST",
                 url=f"{told.token_url}/{told.tenant}/oauth2/v2.0/token",

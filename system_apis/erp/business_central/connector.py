@@ -6,8 +6,6 @@ this process, and one that had to wait for another looks first.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Final, TypeVar
 
@@ -34,7 +32,7 @@ from contracts.ports.erp import (
 )
 from runtime.budget import BudgetBroker
 from runtime.clock import Clock
-from runtime.guard import Guard
+from runtime.guard import Guard, Turns
 from runtime.http import HttpClient
 from runtime.http.client import Decoder
 from system_apis.erp.business_central import mapping, wire
@@ -68,7 +66,7 @@ class BusinessCentral:
         self._clock = clock
         self.guard = guard or Guard(SYSTEM, clock=clock)
         self._company = Company(settings, http=http, broker=broker, clock=clock, guard=self.guard)
-        self._creating: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._creating = Turns()
         self._has_price_page = self._has_credit_page = True
 
     # -- master data ------------------------------------------------------------------------
@@ -248,7 +246,7 @@ class BusinessCentral:
     async def place_order(self, body: PlaceErpOrder) -> ErpOrder:
         """Create an order once per reference; one call unless an earlier try is in doubt."""
         reference = mapping.reference_on_wire(body.reference)
-        async with self._only_create(reference) as waited:
+        async with self._creating.turn(reference) as waited:
             if body.in_doubt or waited:
                 found = await self._find(number_of(body.customer), body.reference)
                 if found is not None:
@@ -306,7 +304,7 @@ class BusinessCentral:
         Both steps find what an earlier try left: a draft is posted, a posted memo is answered.
         """
         memo = body.memo
-        async with self._only_create(mapping.reference_on_wire(memo.reference)) as waited:
+        async with self._creating.turn(mapping.reference_on_wire(memo.reference)) as waited:
             found = await self._find_memo(memo) if body.in_doubt or waited else None
             if found is None:
                 draft = wire.encode(mapping.new_credit_memo(memo))
@@ -361,21 +359,6 @@ class BusinessCentral:
     async def _orders(self, number: str, reference: str) -> list[wire.Order]:
         path = wire.query(wire.ORDERS, filter=_carries(number, reference), select=wire.ORDER_FIELDS)
         return (await self._company.read(path, wire.orders_decoder)).value
-
-    @asynccontextmanager
-    async def _only_create(self, reference: str) -> AsyncIterator[bool]:
-        """Hold the creation of one reference; True when somebody else's had to be waited for."""
-        lock, holders = self._creating.get(reference, (asyncio.Lock(), 0))
-        self._creating[reference] = (lock, holders + 1)
-        try:
-            async with lock:
-                yield holders > 0
-        finally:
-            lock, holders = self._creating[reference]
-            if holders == 1:
-                del self._creating[reference]
-            else:
-                self._creating[reference] = (lock, holders - 1)
 
 
 def _carries(number: str, reference: str) -> str:

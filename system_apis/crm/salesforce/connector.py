@@ -1,0 +1,229 @@
+"""The CRM port on Salesforce: the only file that awaits the vendor."""
+
+import re
+from datetime import UTC, timedelta
+from typing import Final, TypeVar
+from urllib.parse import urlencode
+
+from contracts.canonical.documents import Quote
+from contracts.canonical.ids import number_of
+from contracts.outcomes import CallFailedError, Rejected
+from contracts.ports.crm import AccountLink, ReportResults, Reports, WonDeals, WonSince
+from runtime.budget import BudgetBroker
+from runtime.clock import Clock
+from runtime.guard import Guard
+from runtime.http import Channel, Exchange, HttpAnswer, HttpClient, Token, TokenSource, decode
+from runtime.http.client import Decoder
+from system_apis.crm.salesforce import mapping, wire
+from system_apis.crm.salesforce.failures import SYSTEM, failure_of, usage_of
+from system_apis.crm.salesforce.settings import SalesforceSettings
+
+__all__ = ["Salesforce"]
+
+T = TypeVar("T")
+MISSING: Final = 404
+MOST_LINKS: Final = 50_000
+"""Links remembered at most; the oldest goes first."""
+_ID: Final = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
+
+
+class Salesforce:
+    """One org of Salesforce as the CRM (`contracts.ports.crm.Crm`)."""
+
+    def __init__(
+        self,
+        settings: SalesforceSettings,
+        *,
+        http: HttpClient,
+        broker: BudgetBroker,
+        clock: Clock,
+        local_currency: str = "GBP",
+        guard: Guard | None = None,
+    ) -> None:
+        self._settings = settings
+        self._broker = broker
+        self._clock = clock
+        self._local_currency = local_currency
+        self.guard = guard or Guard(SYSTEM, clock=clock)
+        self._channel = Channel(
+            account=settings.account,
+            http=http,
+            guard=self.guard,
+            broker=broker,
+            judge=failure_of,
+            tokens=TokenSource(self._fetch_token, clock=clock),
+        )
+        self._headers = {
+            "accept": "application/json",
+            "content-type": "application/json",
+            wire.CALL_OPTIONS: f"client={settings.client_name}",
+            wire.QUERY_OPTIONS: f"batchSize={settings.page_size}",
+        }
+        self._links: dict[str, tuple[float, AccountLink]] = {}
+
+    async def get_deal(self, reference: str) -> Quote:
+        """Answer a deal with its lines, in one call; `not-found` if there is none."""
+        found = await self._query(wire.deal_query(_id(reference)), wire.deals_decoder)
+        if not found.records:
+            raise _unknown("not-found", "The CRM has no such deal.")
+        return await self._deal(found.records[0])
+
+    async def won_deals(self, query: WonSince) -> WonDeals:
+        """List won deals by time of change, with an overlap before the instant asked for."""
+        if query.cursor is not None:
+            if not query.cursor.startswith(f"{wire.QUERY_PATH}/"):
+                raise _unknown("not-found", "The CRM has no such page.")
+            found = await self._get(query.cursor, wire.deals_decoder)
+        else:
+            since = query.since.astimezone(UTC) - timedelta(seconds=self._settings.poll_overlap)
+            instant = since.strftime("%Y-%m-%dT%H:%M:%SZ")
+            found = await self._query(wire.won_query(instant), wire.deals_decoder)
+        deals = [await self._deal(deal) for deal in found.records]
+        return WonDeals(deals=tuple(deals), cursor=found.nextRecordsUrl)
+
+    async def report_orders(self, body: Reports) -> ReportResults:
+        """Upsert the row of each order, in one call; each row succeeds or fails alone.
+
+        A row whose account the CRM does not have is written once more without it: an order is
+        shown even before its customer is.
+        """
+        records = [mapping.order_record(report) for report in body.reports]
+        results = await self._upsert(records)
+        orphans = [at for at, result in enumerate(results) if _has_no_parent(result)]
+        if orphans:
+            again = await self._upsert([mapping.without_account(records[at]) for at in orphans])
+            for at, result in zip(orphans, again, strict=True):
+                results[at] = result
+        return ReportResults(
+            results=tuple(
+                mapping.report_result(report.reference, result)
+                for report, result in zip(body.reports, results, strict=True)
+            )
+        )
+
+    async def customer_of(self, reference: str) -> AccountLink:
+        """Answer the customer of an account (`sf:001...`), or the account of a customer.
+
+        `customer-unknown` when either side is missing. Links are remembered for a while.
+        """
+        now = self._clock.monotonic()
+        known = self._links.get(reference)
+        if known is not None and known[0] > now:
+            return known[1]
+        if reference.startswith(mapping.PREFIX):
+            field, value = "Id", _id(reference)
+        else:
+            field, value = "ERP_Customer_No__c", number_of(reference) or _bare(reference)
+        found = await self._query(wire.account_query(field, value), wire.accounts_decoder)
+        link = mapping.account_link(found.records[0]) if found.records else None
+        if link is None:
+            raise _unknown("customer-unknown", "The CRM has no account of this customer.")
+        self._remember(reference, link, now)
+        return link
+
+    # -- the wire ---------------------------------------------------------------------------
+
+    def _remember(self, reference: str, link: AccountLink, now: float) -> None:
+        until = now + self._settings.link_seconds
+        for key in (reference, link.account, link.customer):
+            self._links.pop(key, None)
+            self._links[key] = (until, link)
+        while len(self._links) > MOST_LINKS:
+            del self._links[next(iter(self._links))]
+
+    async def _deal(self, found: wire.Deal) -> Quote:
+        """Map a deal, first reading the rest of its lines if they come in pages of their own."""
+        rows = found.OpportunityLineItems
+        lines = list(rows.records) if rows is not None else []
+        while rows is not None and rows.nextRecordsUrl is not None:
+            rows = await self._get(rows.nextRecordsUrl, wire.lines_decoder)
+            lines += rows.records
+        return mapping.deal(found, lines, self._local_currency)
+
+    async def _upsert(self, records: list[wire.OrderRecord]) -> list[wire.RowResult]:
+        answer = await self._send(
+            "PATCH", wire.UPSERT_ORDERS_PATH, body=wire.encode(wire.Upsert(records=records))
+        )
+        results = decode(wire.results_decoder, answer, system=SYSTEM, safe=False)
+        if len(results) != len(records):
+            raise _unknown("business-rule", "The CRM answered for other rows than it was sent.")
+        return results
+
+    async def _query(self, soql: str, decoder: Decoder[T]) -> T:
+        return await self._get(f"{wire.QUERY_PATH}?{urlencode({'q': soql})}", decoder)
+
+    async def _get(self, path: str, decoder: Decoder[T]) -> T:
+        answer = await self._send("GET", path)
+        if answer.status == MISSING:
+            raise _unknown("not-found", "The CRM has no such record.")
+        return decode(decoder, answer, system=SYSTEM, safe=True)
+
+    async def _send(self, method: str, path: str, body: bytes | None = None) -> HttpAnswer:
+        """Send a request and learn from its answer how much of the day's calls is used.
+
+        An upsert by external id may be repeated at will, so its unknown end leaves no doubt.
+        """
+        told = self._settings
+        return await self._channel.send(
+            Exchange(
+                method=method,
+                url=told.base_url + path,
+                headers=self._headers,
+                timeout=told.read_timeout if body is None else told.write_timeout,
+                safe=True,
+                body=body,
+                operation_class="read" if body is None else "write",
+            ),
+            settle=self._settle,
+        )
+
+    def _settle(self, answer: HttpAnswer) -> float | None:
+        usage = usage_of(answer)
+        if usage is not None:
+            self._broker.observed_usage(self._settings.account, *usage)
+        return None
+
+    async def _fetch_token(self) -> Token:
+        told = self._settings
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": told.client_id,
+            "client_secret": told.client_secret,
+        }
+        answer = await self._channel.send_for_token(
+            Exchange(
+                method="POST",
+                url=told.base_url + wire.TOKEN_PATH,
+                headers={"content-type": "application/x-www-form-urlencoded"},
+                timeout=told.read_timeout,
+                safe=True,
+                body=urlencode(form).encode(),
+            )
+        )
+        token = decode(wire.token_decoder, answer, system=SYSTEM, safe=True)
+        return Token(value=token.access_token, lifetime=None)
+
+
+def _has_no_parent(result: wire.RowResult) -> bool:
+    return not result.success and any(
+        error.code == wire.PARENT_UNKNOWN and wire.PARENT_UNKNOWN_TEXT in error.message
+        for error in result.errors
+    )
+
+
+def _id(reference: str) -> str:
+    """Answer the record id of `sf:006...`; what cannot be one is not asked for."""
+    record = reference.removeprefix(mapping.PREFIX)
+    if not _ID.fullmatch(record):
+        raise _unknown("not-found", "The CRM has no such record.")
+    return record
+
+
+def _bare(reference: str) -> str:
+    return reference.partition(":")[2] or reference
+
+
+def _unknown(reason: str, detail: str) -> CallFailedError:
+    return CallFailedError(
+        Rejected(system=SYSTEM, reason=reason, detail=detail, category="master-data-mismatch")
+    )

@@ -1,0 +1,293 @@
+"""ShipHero's own words: its GraphQL documents, inputs, answers and webhook bodies.
+
+Nothing outside this file and `mapping.py` knows them; the documents are held to the vendor's
+schema by a test. Source: developer.shiphero.com.
+"""
+
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+NOT_ENOUGH_CREDITS: Final = 30
+PENDING: Final = "pending"
+CANCELED: Final = "canceled"
+SHIPMENT_UPDATE: Final = "Shipment Update"
+INVENTORY_UPDATE: Final = "Inventory Update"
+ORDER_CANCELED: Final = "Order Canceled"
+SIGNATURE_HEADER: Final = "x-shiphero-hmac-sha256"
+MESSAGE_HEADER: Final = "x-shiphero-message-id"
+
+_ORDER: Final = (
+    "id legacy_id order_number partner_order_id fulfillment_status "
+    "holds{fraud_hold payment_hold operator_hold address_hold shipping_method_hold client_hold}"
+)
+CREATE_ORDER: Final = (
+    "mutation($data:CreateOrderInput!){order_create(data:$data){complexity order{" + _ORDER + "}}}"
+)
+CANCEL_ORDER: Final = (
+    "mutation($data:CancelOrderInput!){order_cancel(data:$data){complexity order{" + _ORDER + "}}}"
+)
+UPDATE_HOLDS: Final = (
+    "mutation($data:UpdateOrderHoldsInput!)"
+    "{order_update_holds(data:$data){complexity order{" + _ORDER + "}}}"
+)
+FIND_ORDERS: Final = (
+    "query($reference:String!){orders(partner_order_id:$reference)"
+    "{complexity data(first:10){edges{node{" + _ORDER + "}}}}}"
+)
+WAREHOUSES: Final = "query{account{complexity data{warehouses{id identifier}}}}"
+_PRODUCT: Final = (
+    "complexity data{sku warehouse_products{warehouse_identifier on_hand available active}}"
+)
+MOST_ITEMS: Final = 50
+"""Products asked for in one document."""
+
+
+def stock_document(items: int) -> str:
+    """The document that asks for so many products at once, each under an alias of its own."""
+    names = ",".join(f"$s{at}:String" for at in range(items))
+    asked = " ".join(f"p{at}:product(sku:$s{at}){{{_PRODUCT}}}" for at in range(items))
+    return f"query({names}){{{asked}}}"
+
+
+class Request(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """A GraphQL request (GraphQL over HTTP)."""
+
+    query: str
+    variables: T
+
+
+class Wire(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A record as the vendor writes it."""
+
+
+class NewAddress(Wire, frozen=True, kw_only=True):
+    """Where an order goes."""
+
+    first_name: str
+    last_name: str
+    company: str
+    address1: str
+    city: str
+    state: str
+    zip: str
+    country: str
+    country_code: str
+
+
+class NewLineItem(Wire, frozen=True, kw_only=True):
+    """A line to pick."""
+
+    sku: str
+    partner_line_item_id: str
+    quantity: int
+    price: str
+    product_name: str
+    warehouse_id: str | None = None
+
+
+class NewOrder(Wire, frozen=True, kw_only=True):
+    """An order to be created."""
+
+    order_number: str
+    partner_order_id: str
+    shop_name: str
+    currency: str
+    subtotal: str
+    total_price: str
+    shipping_address: NewAddress
+    line_items: list[NewLineItem]
+    required_ship_date: str | None = None
+    packing_note: str | None = None
+    allow_partial: bool = False
+
+
+class Cancellation(Wire, frozen=True, kw_only=True):
+    """Which order is to be cancelled, and why."""
+
+    order_id: str
+    reason: str
+
+
+class HoldUpdate(Wire, frozen=True, kw_only=True):
+    """Whether an order waits for its payment."""
+
+    order_id: str
+    payment_hold: bool
+
+
+class WithData(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """The variables of a mutation."""
+
+    data: T
+
+
+class WithReference(msgspec.Struct, frozen=True, kw_only=True):
+    """The variables of a look-up."""
+
+    reference: str
+
+
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """A sign-in."""
+
+    username: str
+    password: str
+
+
+class Refresh(msgspec.Struct, frozen=True, kw_only=True):
+    """A renewal without the password."""
+
+    refresh_token: str
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """What sign-in and renewal answer; only sign-in gives a refresh token."""
+
+    access_token: str
+    expires_in: float
+    refresh_token: str | None = None
+
+
+class Error(Wire, frozen=True, kw_only=True):
+    """An entry of `errors`; only code 30 and its fields are documented."""
+
+    message: str = ""
+    code: int | str | None = None
+    time_remaining: str | None = None
+    remaining_credits: float | None = None
+
+
+class Holds(Wire, frozen=True, kw_only=True):
+    """Why an order may not be picked."""
+
+    fraud_hold: bool | None = None
+    payment_hold: bool | None = None
+    operator_hold: bool | None = None
+    address_hold: bool | None = None
+    shipping_method_hold: bool | None = None
+    client_hold: bool | None = None
+
+
+class Order(Wire, frozen=True, kw_only=True):
+    """An order."""
+
+    id: str
+    legacy_id: int | None = None
+    order_number: str | None = None
+    partner_order_id: str | None = None
+    fulfillment_status: str | None = None
+    holds: Holds | None = None
+
+
+class Node(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """An edge of a list."""
+
+    node: T
+
+
+class Edges(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """A list."""
+
+    edges: list[Node[T]]
+
+
+class Mutated(msgspec.Struct, frozen=True, kw_only=True):
+    """What a mutation of an order answers."""
+
+    complexity: float = 0.0
+    order: Order | None = None
+
+
+class Payload(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """What a query answers."""
+
+    complexity: float = 0.0
+    data: T | None = None
+
+
+class Level(Wire, frozen=True, kw_only=True):
+    """Stock of a product in one warehouse."""
+
+    warehouse_identifier: str | None = None
+    on_hand: int | None = None
+    available: int | None = None
+    active: bool | None = None
+
+
+class Product(Wire, frozen=True, kw_only=True):
+    """A product and its stock."""
+
+    sku: str
+    warehouse_products: list[Level] | None = None
+
+
+class Warehouse(Wire, frozen=True, kw_only=True):
+    """A warehouse of the account."""
+
+    id: str
+    identifier: str
+
+
+class Account(Wire, frozen=True, kw_only=True):
+    """The account's warehouses."""
+
+    warehouses: list[Warehouse] = []
+
+
+class Reply(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """Every answer of the endpoint: a payload by root field, refusals, or both."""
+
+    data: dict[str, T | None] | None = None
+    errors: list[Error] = []
+
+
+class ShippedItem(Wire, frozen=True, kw_only=True):
+    """What of a line is in a package."""
+
+    sku: str
+    quantity: int
+    id: str | int | None = None
+
+
+class Fulfillment(Wire, frozen=True, kw_only=True):
+    """One package of a shipment."""
+
+    shipment_id: str | int
+    partner_order_id: str | None = None
+    order_number: str | None = None
+    warehouse: str | None = None
+    tracking_number: str | None = None
+    shipping_carrier: str | None = None
+    package_number: int | None = None
+    total_packages: int | None = None
+    completed: bool | None = None
+    line_items: list[ShippedItem] = []
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook body; its type stands only here."""
+
+    webhook_type: str
+    fulfillment: Fulfillment | None = None
+    partner_order_id: str | None = None
+    order_number: str | None = None
+    inventory: list["StockNotice"] = []
+
+
+class StockNotice(Wire, frozen=True, kw_only=True):
+    """A product whose stock changed."""
+
+    sku: str
+
+
+encode: Final = msgspec.json.Encoder().encode
+tokens_decoder: Final = msgspec.json.Decoder(Tokens)
+errors_decoder: Final = msgspec.json.Decoder(Reply[msgspec.Raw])
+mutated_decoder: Final = msgspec.json.Decoder(Reply[Mutated])
+orders_decoder: Final = msgspec.json.Decoder(Reply[Payload[Edges[Order]]])
+products_decoder: Final = msgspec.json.Decoder(Reply[Payload[Product]])
+account_decoder: Final = msgspec.json.Decoder(Reply[Payload[Account]])
+notification_decoder: Final = msgspec.json.Decoder(Notification)
