@@ -235,53 +235,63 @@ async def serve(
         return
     operation = vendor.operation(request)
     fault = await faults.before(vendor.name, operation)
+
+    def note(status: int) -> None:
+        journal.note(
+            vendor.name,
+            operation,
+            request,
+            status=status,
+            seconds=time.perf_counter() - started,
+            fault=None if fault is None else fault.kind,
+        )
+
     if fault is None:
         reply = await vendor.answer(request)
+        note(reply.status)
         await send_reply(send, reply)
-        status = reply.status
     else:
-        status = await act_out(request, send, vendor, fault)
-    journal.note(
-        vendor.name,
-        operation,
-        request,
-        status=status,
-        seconds=time.perf_counter() - started,
-        fault=None if fault is None else fault.kind,
-    )
+        await act_out(request, send, vendor, fault, note)
 
 
-async def act_out(request: Request, send: Send, vendor: Answerer, fault: Fault) -> int:
-    """Act one fault out; answers the status that the caller saw, 0 for none."""
+async def act_out(
+    request: Request, send: Send, vendor: Answerer, fault: Fault, note: Callable[[int], None]
+) -> None:
+    """Act one fault out; ``note`` takes the status, 0 for none, before the caller sees anything."""
     match fault.kind:
         case "error_before" | "throttle":
             reply = vendor.refusal(request, fault)
         case "outage" if fault.status != 0:
             reply = vendor.refusal(request, fault)
         case "outage" | "reset":
+            note(0)
             await _hang_up(request.scope, send, reset=fault.kind == "reset")
-            return 0
+            return
         case "error_after":
             await vendor.answer(request)
             reply = vendor.refusal(request, fault)
         case "drop_after":
             await vendor.answer(request)
+            note(0)
             await _hang_up(request.scope, send, reset=False)
-            return 0
+            return
         case "half_answer":
-            await _send_half(request.scope, send, await vendor.answer(request))
-            return 0
+            reply = await vendor.answer(request)
+            note(0)
+            await _send_half(request.scope, send, reply)
+            return
         case "slow_answer":
             reply = await vendor.answer(request)
+            note(reply.status)
             await _send_slowly(send, reply, fault.latency)
-            return reply.status
+            return
         case "truncated_json":
             whole = await vendor.answer(request)
             reply = Reply(200, whole.body[: len(whole.body) * 2 // 3], whole.headers)
         case "latency" | "lost_push" | "duplicate_push":  # never handed to a request
             reply = await vendor.answer(request)
+    note(reply.status)
     await send_reply(send, reply)
-    return reply.status
 
 
 async def _hang_up(scope: Scope, send: Send, *, reset: bool) -> None:

@@ -5,8 +5,9 @@ is compiled here, once per query text, to closures over plain dicts; introspecti
 its own executor.
 
 Prices (credits) follow the documented idea, cost grows with what may come back, by a model of
-ours: a mutation is 10, a query 1; each connection adds the nodes it may return (``first`` or ``last``, 100
-when neither is given) times what one node costs, a node being 1 plus the connections inside it.
+ours: a mutation is 10, a query 1; each connection adds the nodes it may return (``first`` or
+``last``, 100 when neither is given) times what one node costs, a node being 1 plus the connections
+inside it.
 """
 
 from collections.abc import Callable, Mapping
@@ -340,7 +341,7 @@ def _load_schema() -> GraphQLSchema:
     schema = build_schema(text)
     moment = schema.type_map["ISODateTime"]
     if isinstance(moment, GraphQLScalarType):
-        moment.parse_value = read_moment  # type: ignore[method-assign]  # how scalars are given code
+        moment.coerce_input_value = read_moment
     return schema
 
 
