@@ -23,6 +23,7 @@ __all__ = [
     "gateway_answers",
     "is_listening",
     "sandbox_answers",
+    "sandbox_limits",
     "start_sandbox",
     "start_system",
 ]
@@ -102,9 +103,11 @@ def start_sandbox(
     return _launch("sandbox", arguments, addresses, addresses.sandbox_log)
 
 
-def start_system(addresses: Addresses) -> Launched:
+def start_system(addresses: Addresses, *, limits: str | None) -> Launched:
     """Start the system without a sandbox; it may not be ready yet. Its log is `system.log`."""
     arguments = ["-m", "deploy.cli", "up", "--no-sandbox"]
+    if limits is not None:
+        arguments += ["--limits", limits]
     return _launch("system", arguments, addresses, addresses.data / "system.log")
 
 
@@ -139,16 +142,33 @@ def sandbox_answers(port: int) -> bool:
     return is_listening(port) and _answers(port, "/_sandbox/healthz") == 200  # noqa: PLR2004  # RFC 9110, section 15.3.1
 
 
+def sandbox_limits(port: int) -> str | None:
+    """Answer whether the sandbox at a port keeps its vendors' limits, `on` or `off`.
+
+    None: no sandbox answers.
+    """
+    _, body = _get(port, "/_sandbox/limits")
+    if b'"limits"' not in body:
+        return None
+    return "off" if b'"off"' in body.partition(b'"limits"')[2][:12] else "on"
+
+
 def _answers(port: int, path: str) -> int | None:
     """Answer the status of a GET, None when there is no whole answer."""
+    return _get(port, path)[0]
+
+
+def _get(port: int, path: str) -> tuple[int | None, bytes]:
+    """Answer status and body of a GET, None and nothing when there is no whole answer."""
     from http.client import HTTPConnection, HTTPException  # noqa: PLC0415  # start-up time
 
     connection = HTTPConnection("127.0.0.1", port, timeout=5.0)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status
+        response = connection.getresponse()
+        return response.status, response.read(65_536)
     except (OSError, HTTPException):
-        return None
+        return None, b""
     finally:
         connection.close()
 

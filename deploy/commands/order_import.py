@@ -109,7 +109,7 @@ class ImportCommand:
             self._own_sandbox = start_sandbox(
                 self._addresses, limits=self._limits, orders_file=None
             )
-        self._own = start_system(self._addresses)
+        self._own = start_system(self._addresses, limits=self._limits)
         self._own.wait_until(lambda: gateway_answers(self._addresses.port))
         if self._own_sandbox is not None:
             self._own_sandbox.wait_until(lambda: sandbox_answers(self._addresses.sandbox_port))
@@ -160,4 +160,4 @@ class ImportCommand:
             await asyncio.sleep(_LOOK_EVERY)
             if not self._own.running:
                 click.echo("The system has died; starting it again.", err=True)
-                self._own = start_system(self._addresses)
+                self._own = start_system(self._addresses, limits=self._limits)

@@ -9,7 +9,13 @@ import time
 import click
 
 from deploy.addresses import Addresses
-from deploy.launching import Launched, is_listening, sandbox_answers, start_sandbox
+from deploy.launching import (
+    Launched,
+    is_listening,
+    sandbox_answers,
+    sandbox_limits,
+    start_sandbox,
+)
 
 __all__ = ["command"]
 
@@ -39,6 +45,11 @@ def command(*, demo: bool, no_sandbox: bool, limits: str | None, port: int | Non
             "Stop it, or give another port with --port."
         )
     sandbox = None if no_sandbox else _sandbox(addresses, limits)
+    if sandbox is None:
+        # What a running sandbox does is what counts: budgets that do not fit it would draw 429s.
+        limits = sandbox_limits(addresses.sandbox_port) or limits
+    if limits is not None:
+        os.environ["CROSSDOCK_SANDBOX_LIMITS"] = limits
     try:
         import uvloop  # noqa: PLC0415  # the sandbox starts meanwhile
 
@@ -53,7 +64,8 @@ def _sandbox(addresses: Addresses, limits: str | None) -> Launched | None:
     """Start the sandbox unless one answers already."""
     if not sandbox_answers(addresses.sandbox_port):
         return start_sandbox(addresses, limits=limits, orders_file=None)
-    note = " Its limits stay as they are." if limits is not None else ""
+    kept = sandbox_limits(addresses.sandbox_port)
+    note = "" if limits in {None, kept} else f" Its limits are {kept}, and stay so."
     click.echo(
         f"Using the sandbox that answers at {addresses.sandbox}; it stays when this ends.{note}"
     )
