@@ -1,0 +1,1 @@
+"""What integration operations sees (operations/v1)."""

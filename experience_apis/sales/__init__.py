@@ -1,0 +1,1 @@
+"""What a sales channel sees (sales/v1)."""

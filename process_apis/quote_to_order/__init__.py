@@ -1,0 +1,1 @@
+"""From quote to confirmed, released order: a durable process, exactly once."""

@@ -1,0 +1,92 @@
+"""Putting quote-to-order together: first what the journal must know, then what needs it."""
+
+from typing import Any
+
+from contracts.ports.crm import Crm
+from contracts.ports.erp import Erp
+from contracts.ports.pricing_credit import PricingCredit
+from contracts.ports.wms import Wms
+from process_apis.quote_to_order.api import QuoteToOrderApi
+from process_apis.quote_to_order.deals import DealWatch
+from process_apis.quote_to_order.exposure import OpenExposure
+from process_apis.quote_to_order.intake import Intake
+from process_apis.quote_to_order.process_types import process_types
+from process_apis.quote_to_order.promises import PromiseReader
+from process_apis.quote_to_order.queries import OrderQueries
+from process_apis.quote_to_order.reports import CrmReporter, OrderNumbers
+from process_apis.quote_to_order.settings import OrderSettings
+from runtime.clock import Clock
+from runtime.journal.journal import Journal
+from runtime.journal.process import ProcessType, Term
+from runtime.journal.propagation import Subscriber
+from runtime.store.engine import Store
+
+
+class QuoteToOrder:
+    """Everything quote-to-order consists of. Construction has no effects.
+
+    Hand `types` and `subscribers` to the journal, the journal to `over`, and `exposure` to the
+    credit decisions, so that both count the same orders.
+    """
+
+    def __init__(
+        self,
+        *,
+        pricing: PricingCredit,
+        erp: Erp,
+        wms: Wms,
+        crm: Crm,
+        store: Store,
+        settings: OrderSettings,
+        clock: Clock,
+        exposure: OpenExposure,
+        promises: PromiseReader | None = None,
+    ) -> None:
+        self._pricing = pricing
+        self._crm = crm
+        self._settings = settings
+        self._clock = clock
+        self._exposure = exposure
+        self._promises = promises
+        self._queries = OrderQueries(store)
+        self._numbers = OrderNumbers()
+        reporter = CrmReporter(crm=crm, numbers=self._numbers, clock=clock)
+        self.subscribers: tuple[Subscriber, ...] = (reporter.subscriber(),)
+        self.types: tuple[ProcessType[Any], ...] = process_types(
+            pricing=pricing,
+            erp=erp,
+            wms=wms,
+            crm=crm,
+            settings=settings,
+            exposure=exposure,
+            queries=self._queries,
+        )
+
+    def over(self, journal: Journal) -> QuoteToOrderApi:
+        """Answer the port's implementation over the journal that was given `types`."""
+
+        async def find(reference: str) -> str | None:
+            found = await journal.find(Term(kind="reference", value=reference))
+            return found[0].id if found else None
+
+        self._queries.use(journal.types)
+        self._numbers.look_up_with(find)
+        return QuoteToOrderApi(
+            pricing=self._pricing,
+            intake=Intake(
+                pricing=self._pricing,
+                promises=self._promises,
+                journal=journal,
+                clock=self._clock,
+            ),
+            journal=journal,
+            queries=self._queries,
+            numbers=self._numbers,
+            exposure=self._exposure,
+            settings=self._settings,
+            clock=self._clock,
+        )
+
+    def deal_watch(self, journal: Journal) -> DealWatch:
+        """Answer the backstop for notifications of won deals; to be run as a task."""
+        return DealWatch(crm=self._crm, journal=journal, clock=self._clock, settings=self._settings)

@@ -1,0 +1,61 @@
+"""What customers' accepted orders come to that the ERP does not count yet."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+from msgspec import Struct
+
+from contracts.canonical.ids import CustomerId
+from process_apis.quote_to_order.records import OrderRecord
+from runtime.journal.process import Process
+
+
+class _Open(Struct):
+    """One order. `in_erp_since` None: the ERP does not have it yet."""
+
+    amount: Decimal
+    in_erp_since: datetime | None = None
+
+
+class OpenExposure:
+    """Kept in memory, in company currency; filled again from the open orders at the start.
+
+    An order stops counting here once the ERP has given a position that includes it, so that it
+    is counted in one place and never in none.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[CustomerId, dict[str, _Open]] = {}
+
+    def __call__(self, customer: CustomerId, as_of: datetime) -> Decimal:
+        """Answer what the ERP's position of `as_of` does not include."""
+        orders = self._open.get(customer)
+        if not orders:
+            return Decimal(0)
+        for order, entry in list(orders.items()):
+            if entry.in_erp_since is not None and entry.in_erp_since < as_of:
+                del orders[order]
+        if not orders:
+            del self._open[customer]
+        return sum((entry.amount for entry in orders.values()), Decimal(0))
+
+    def add(self, customer: CustomerId, order: str, amount: Decimal | None) -> None:
+        """Count an order; one without an amount belongs to a customer without a limit."""
+        if amount is not None:
+            self._open.setdefault(customer, {})[order] = _Open(amount)
+
+    def counted(self, customer: CustomerId, order: str, at: datetime) -> None:
+        """The ERP has the order since `at`: its later positions include it."""
+        entry = self._open.get(customer, {}).get(order)
+        if entry is not None:
+            entry.in_erp_since = at
+
+    def forget(self, customer: CustomerId, order: str) -> None:
+        """The order is cancelled."""
+        self._open.get(customer, {}).pop(order, None)
+
+    def fill(self, processes: Iterable[Process[OrderRecord]]) -> None:
+        """Count the orders that were accepted before this program started."""
+        for process in processes:
+            self.add(process.data.customer, process.id, process.data.exposure)

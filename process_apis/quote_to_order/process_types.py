@@ -1,0 +1,55 @@
+"""The two kinds of process, put together for the journal."""
+
+from typing import Any, Final
+
+from contracts.ports.crm import Crm
+from contracts.ports.erp import Erp
+from contracts.ports.pricing_credit import PricingCredit
+from contracts.ports.wms import Wms
+from process_apis.quote_to_order.credits import CreditSteps
+from process_apis.quote_to_order.exposure import OpenExposure
+from process_apis.quote_to_order.lifecycle import CREDIT, ORDER
+from process_apis.quote_to_order.queries import CREDIT_KIND, ORDER_KIND, OrderQueries
+from process_apis.quote_to_order.records import CreditRecord, OrderRecord
+from process_apis.quote_to_order.settings import OrderSettings
+from process_apis.quote_to_order.signals import credit_remedied, order_signals
+from process_apis.quote_to_order.steps import OrderSteps
+from runtime.journal.process import REMEDY, ProcessType
+
+VERSION: Final = 1
+"""Raised when stored data changes its meaning; then an upgrade from the version before is due."""
+
+
+def process_types(
+    *,
+    pricing: PricingCredit,
+    erp: Erp,
+    wms: Wms,
+    crm: Crm,
+    settings: OrderSettings,
+    exposure: OpenExposure,
+    queries: OrderQueries,
+) -> tuple[ProcessType[Any], ...]:
+    """Answer the process types that the journal must know to carry orders and credits."""
+    orders = OrderSteps(
+        pricing=pricing, erp=erp, wms=wms, crm=crm, settings=settings, exposure=exposure
+    )
+    credits_ = CreditSteps(erp=erp, queries=queries, settings=settings)
+    return (
+        ProcessType(
+            name=ORDER_KIND,
+            version=VERSION,
+            data_type=OrderRecord,
+            lifecycle=ORDER,
+            steps=orders.by_state(),
+            on_signal=order_signals(settings.settle_before_undo),
+        ),
+        ProcessType(
+            name=CREDIT_KIND,
+            version=VERSION,
+            data_type=CreditRecord,
+            lifecycle=CREDIT,
+            steps=credits_.by_state(),
+            on_signal={REMEDY: credit_remedied},
+        ),
+    )

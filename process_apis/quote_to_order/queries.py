@@ -1,0 +1,312 @@
+"""Questions about many orders at once, answered in the store."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, bindparam, select
+
+from contracts.canonical.ids import CustomerId
+from process_apis.quote_to_order.records import AgreedLine, Match, Trouble
+from runtime.journal.codec import Types
+from runtime.journal.incidents import Category
+from runtime.journal.process import Process
+from runtime.journal.reading import REFERENCE
+from runtime.journal.times import from_micros, maybe_time
+from runtime.store.engine import Store
+from runtime.store.schema import incident, process, term
+
+ORDER_KIND: Final = "order"
+CREDIT_KIND: Final = "credit"
+_PAGE: Final = 2000
+_CUSTOMERS_KEPT: Final = 500
+
+_BY_TERM = (
+    select(term.c.process_id)
+    .where(
+        term.c.kind == bindparam("kind"),
+        term.c.value.in_(bindparam("values", expanding=True)),
+        term.c.process_id < bindparam("cursor"),
+    )
+    .order_by(term.c.process_id.desc())
+    .limit(bindparam("room"))
+)
+_BY_REFERENCE = select(process.c.id).where(
+    process.c.reference.in_(bindparam("values", expanding=True)),
+    process.c.id < bindparam("cursor"),
+)
+_BY_ID = select(process).where(process.c.id.in_(bindparam("ids", expanding=True)))
+_LATEST = (
+    select(process)
+    .where(process.c.id < bindparam("cursor"), process.c.kind == ORDER_KIND)
+    .order_by(process.c.id.desc())
+    .limit(bindparam("room"))
+)
+_REVISIONS = (
+    select(process.c.id, process.c.kind, process.c.state, process.c.revision)
+    .join(term, term.c.process_id == process.c.id)
+    .where(term.c.kind == "customer", term.c.value == bindparam("customer"))
+)
+_DATA = select(
+    process.c.id, process.c.kind, process.c.reference, process.c.state, process.c.data
+).where(process.c.id.in_(bindparam("ids", expanding=True)))
+_SUMS = (
+    select(
+        process.c.id, process.c.kind, process.c.state, process.c.incident_category, process.c.data
+    )
+    .where(process.c.id > bindparam("after"))
+    .order_by(process.c.id)
+    .limit(_PAGE)
+)
+
+_EXCEPTIONS = (
+    select(incident, process.c.reference, process.c.data)
+    .join(process, process.c.id == incident.c.process_id)
+    .order_by(incident.c.id)
+)
+
+LAST: Final = "~"
+"""Sorts behind every id."""
+
+
+class SoldOrder(Struct, frozen=True, kw_only=True):
+    """What of an order a credit can go against."""
+
+    id: str
+    reference: str
+    state: str
+    order_date: date | None
+    currency: str
+    lines: tuple[AgreedLine, ...]
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """What another credit of the customer goes against."""
+
+    id: str
+    state: str
+    undecided: bool
+    matches: tuple[Match, ...]
+
+
+class History(Struct, frozen=True, kw_only=True):
+    """Everything a customer ordered and was credited."""
+
+    orders: tuple[SoldOrder, ...]
+    claims: tuple[Claim, ...]
+
+
+class QueuedException(Struct, frozen=True, kw_only=True):
+    """A row of the exception queue, with the customer it concerns."""
+
+    id: str
+    process: str
+    reference: str
+    customer: CustomerId
+    category: Category
+    says: str
+    opened_at: datetime
+    closed_at: datetime | None
+
+
+class _Stored(Struct, frozen=True, kw_only=True):
+    """The few fields of a record that matching and sums need; the rest is skipped over."""
+
+    channel: str
+    currency: str
+    net: Decimal
+    order_date: date | None = None
+    lines: tuple[AgreedLine, ...] = ()
+    matches: tuple[Match, ...] = ()
+    trouble: Trouble | None = None
+
+
+class _Summed(Struct, frozen=True, kw_only=True):
+    channel: str
+    customer: CustomerId
+    currency: str
+    net: Decimal
+
+
+_stored = msgspec.json.Decoder(_Stored).decode
+_summed = msgspec.json.Decoder(_Summed).decode
+
+
+class ChannelSums(Struct, kw_only=True):
+    """Figures of one channel. Amounts by currency."""
+
+    orders: int = 0
+    confirmed: int = 0
+    credits: int = 0
+    credited: int = 0
+    exceptions: dict[str, int] = {}
+    net_ordered: dict[str, Decimal] = {}
+    net_credited: dict[str, Decimal] = {}
+
+
+class OrderQueries:
+    """Reads orders and credits. What it keeps in memory is bounded and checked for age."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._types = Types(())
+        self._histories: OrderedDict[CustomerId, dict[str, tuple[int, SoldOrder | Claim]]]
+        self._histories = OrderedDict()
+
+    def use(self, types: Types) -> None:
+        """Decode by these process types, once the journal that knows them is made."""
+        self._types = types
+
+    async def by_term(
+        self, kind: str, values: Sequence[str], cursor: str | None, limit: int
+    ) -> Sequence[Process[Any]]:
+        """Answer up to `limit` processes known by one of these business ids, newest first."""
+
+        def query(connection: Connection) -> list[Process[Any]]:
+            asked = {
+                "kind": kind,
+                "values": list(values),
+                "cursor": cursor or LAST,
+                "room": limit,
+            }
+            query = _BY_REFERENCE if kind == REFERENCE else _BY_TERM
+            ids = list(connection.execute(query, asked).scalars())
+            rows = connection.execute(_BY_ID, {"ids": ids}).all() if ids else []
+            found = [self._types.process(row) for row in rows]
+            return sorted(found, key=lambda one: one.id, reverse=True)
+
+        return await self._store.read(query)
+
+    async def latest(self, cursor: str | None, limit: int) -> Sequence[Process[Any]]:
+        """Answer up to `limit` orders, newest first."""
+
+        def query(connection: Connection) -> list[Process[Any]]:
+            rows = connection.execute(_LATEST, {"cursor": cursor or LAST, "room": limit})
+            return [self._types.process(row) for row in rows]
+
+        return await self._store.read(query)
+
+    async def exceptions(
+        self, *, open_only: bool, category: Category | None, cursor: str | None, limit: int
+    ) -> Sequence[QueuedException]:
+        """Answer up to `limit` rows of the exception queue, oldest first."""
+        query = _EXCEPTIONS.where(incident.c.id > (cursor or "")).limit(limit)
+        if open_only:
+            query = query.where(incident.c.closed_at.is_(None))
+        if category is not None:
+            query = query.where(incident.c.category == category.value)
+        rows = await self._store.read(lambda connection: connection.execute(query).all())
+        return [
+            QueuedException(
+                id=row.id,
+                process=row.process_id,
+                reference=row.reference,
+                customer=_summed(row.data).customer,
+                category=Category(row.category),
+                says=row.says,
+                opened_at=from_micros(row.opened_at),
+                closed_at=maybe_time(row.closed_at),
+            )
+            for row in rows
+        ]
+
+    async def history(self, customer: CustomerId) -> History:
+        """Answer what a customer ordered and was credited, as it is in the store now.
+
+        Only what changed since the last time is read and decoded again.
+        """
+        known = self._histories.setdefault(customer, {})
+        self._histories.move_to_end(customer)
+        if len(self._histories) > _CUSTOMERS_KEPT:
+            self._histories.popitem(last=False)
+        changes = await self._store.read(lambda connection: _changes(connection, customer, known))
+        known.update(changes)
+        entries = [entry for _, entry in sorted(known.items())]
+        return History(
+            orders=tuple(e for _, e in entries if isinstance(e, SoldOrder)),
+            claims=tuple(e for _, e in entries if isinstance(e, Claim)),
+        )
+
+    async def sums(self, channel: str) -> ChannelSums:
+        """Add up a channel, page by page; nothing but the figures is kept in memory."""
+        sums = ChannelSums()
+        after = ""
+        while True:
+            asked = {"after": after}
+            page = await self._store.read(partial(_page_of_sums, asked))
+            for row in page:
+                _add(sums, row, channel)
+            if len(page) < _PAGE:
+                return sums
+            after = page[-1].id
+
+
+def _page_of_sums(asked: dict[str, str], connection: Connection) -> Sequence[Any]:
+    return connection.execute(_SUMS, asked).all()
+
+
+def _changes(
+    connection: Connection, customer: CustomerId, known: dict[str, tuple[int, SoldOrder | Claim]]
+) -> dict[str, tuple[int, SoldOrder | Claim]]:
+    revisions = {
+        row.id: row.revision for row in connection.execute(_REVISIONS, {"customer": customer})
+    }
+    stale = [i for i, revision in revisions.items() if known.get(i, (0, None))[0] != revision]
+    if not stale:
+        return {}
+    # A revision may grow between the two questions: then it is read once more the next time.
+    return {
+        row.id: (revisions[row.id], _remembered(row))
+        for row in connection.execute(_DATA, {"ids": stale})
+    }
+
+
+def _remembered(row: Any) -> SoldOrder | Claim:
+    stored = _stored(row.data)
+    if row.kind == CREDIT_KIND:
+        return Claim(
+            id=row.id,
+            state=row.state,
+            undecided=row.state == "accepted",
+            matches=() if row.state == "cancelled" else stored.matches,
+        )
+    return SoldOrder(
+        id=row.id,
+        reference=row.reference,
+        state=row.state,
+        order_date=stored.order_date,
+        currency=stored.currency,
+        lines=stored.lines,
+    )
+
+
+def _add(sums: ChannelSums, row: Any, channel: str) -> None:
+    stored = _summed(row.data)
+    if stored.channel != channel:
+        return
+    if row.incident_category is not None:
+        name = row.incident_category.replace("_", "-")
+        sums.exceptions[name] = sums.exceptions.get(name, 0) + 1
+    if row.kind == CREDIT_KIND:
+        sums.credits += 1
+        if row.state == "credited":
+            sums.credited += 1
+            _put(sums.net_credited, stored)
+        return
+    sums.orders += 1
+    if row.state in CONFIRMED:
+        sums.confirmed += 1
+        _put(sums.net_ordered, stored)
+
+
+def _put(totals: dict[str, Decimal], stored: _Summed) -> None:
+    totals[stored.currency] = totals.get(stored.currency, Decimal(0)) + stored.net
+
+
+CONFIRMED: Final = frozenset({"confirmed", "not_released", "released", "shipped", "closed"})
+"""The states in which the ERP holds the order."""

@@ -1,0 +1,54 @@
+"""What each channel may do, and how long the process is patient."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from contracts.ports.pricing_credit import Part
+from runtime.journal.process import Lane
+
+Pricing = Literal["honour", "tolerance", "ignore"]
+
+
+class ChannelPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """What counts on one channel.
+
+    `pricing`: `honour` takes the unit prices given as agreed; `tolerance` holds them to the
+    ERP's price, give or take the fraction `tolerance`; `ignore` puts the ERP's prices on the
+    order. `checks` are the parts looked at before an order is accepted. With `holds_over_limit`
+    an order over the credit limit is accepted and held, else it is refused.
+    """
+
+    pricing: Pricing
+    tolerance: Decimal = Decimal(0)
+    checks: tuple[Part, ...] = ("price", "credit", "tax")
+    holds_over_limit: bool = True
+    lane: Lane = Lane.CAPTURE
+
+
+CHANNELS: Mapping[str, ChannelPolicy] = {
+    "sales": ChannelPolicy(pricing="tolerance"),
+    "crm": ChannelPolicy(
+        pricing="tolerance", tolerance=Decimal("0.02"), checks=("price", "credit")
+    ),
+    "order-file": ChannelPolicy(pricing="honour", checks=("credit",), lane=Lane.BULK),
+}
+"""The policies of the channels there are, unless the configuration says otherwise."""
+
+
+class OrderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What quote-to-order is run with."""
+
+    channels: Mapping[str, ChannelPolicy] = msgspec.field(default_factory=lambda: CHANNELS)
+    give_up_after: timedelta = timedelta(hours=24)
+    """How long a system may be unavailable before a person is asked to look."""
+    settle_before_undo: timedelta = timedelta(seconds=35)
+    """How long after a cancellation a call that is in doubt may still reach its system; longer
+    than the longest time a system is waited for."""
+    longest_wait: timedelta = timedelta(seconds=25)
+    """The longest `Prefer: wait` that is honoured."""
+    deal_poll_every: timedelta = timedelta(seconds=30)
+    deal_poll_overlap: timedelta = timedelta(minutes=5)
