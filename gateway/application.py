@@ -381,7 +381,8 @@ class Gateway:
         return reply
 
     def _finish(self, reply: Reply) -> None:
-        if self.draining or reply.status in _CLOSING_STATUSES:
+        closing = self.draining or reply.status in _CLOSING_STATUSES
+        if closing and reply.header(b"connection") is None:
             reply.headers.append(_CLOSE)
 
     def explain(self, method: str, path: str, consumer: Consumer) -> list[Finding]:

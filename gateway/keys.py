@@ -22,15 +22,15 @@ from runtime.clock import Clock
 PublicKey = ECKey | OKPKey | RSAKey
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+")
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-_CURVES: Final = {
-    # crv: (kty, algorithm, coordinate bytes); RFC 7518 section 6.2.1.1, RFC 8037 section 2
-    "P-256": ("EC", "ES256", 32),
-    "P-384": ("EC", "ES384", 48),
-    "P-521": ("EC", "ES512", 66),
-    "Ed25519": ("OKP", "EdDSA", 32),
+_CURVES: Final[dict[str, tuple[str, frozenset[str], int]]] = {
+    # crv: (kty, algorithms, coordinate bytes); RFC 7518 section 6.2.1.1, RFC 8037, RFC 9864
+    "P-256": ("EC", frozenset({"ES256"}), 32),
+    "P-384": ("EC", frozenset({"ES384"}), 48),
+    "P-521": ("EC", frozenset({"ES512"}), 66),
+    "Ed25519": ("OKP", frozenset({"EdDSA", "Ed25519"}), 32),
 }
 _RSA_ALGORITHMS: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
-ALGORITHMS: Final = frozenset({*_RSA_ALGORITHMS, "ES256", "ES384", "ES512", "EdDSA"})
+ALGORITHMS: Final = frozenset({*_RSA_ALGORITHMS, "ES256", "ES384", "ES512", "EdDSA", "Ed25519"})
 """Every signature algorithm an issuer may be pinned to."""
 _RSA_BITS: Final = (2048, 8192)
 _LEAST_EXPONENT: Final = 65537
@@ -83,14 +83,14 @@ def _rsa(jwk: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _curve(jwk: Mapping[str, Any], kty: str) -> frozenset[str]:
-    expected, algorithm, size = _CURVES.get(str(jwk.get("crv")), ("", "", 0))
+    expected, algorithms, size = _CURVES.get(str(jwk.get("crv")), ("", frozenset(), 0))
     if expected != kty:
         raise KeyRefusedError("curve-not-allowed")
     coordinates = ("x", "y") if kty == "EC" else ("x",)
     for each in coordinates:
         if len(_number(jwk.get(each))) != size:
             raise KeyRefusedError("coordinate-size")
-    return frozenset({algorithm})
+    return algorithms
 
 
 def _checked(jwk: Mapping[str, Any]) -> tuple[frozenset[str], type[PublicKey]]:

@@ -13,11 +13,10 @@ from typing import Final
 import msgspec
 
 from contracts.context import IDENTITY_HEADERS, TRACEPARENT_HEADER
-from contracts.problems import problem, refuse
+from contracts.problems import ProblemError, problem, refuse
 from gateway.call import (
     PASS,
     Call,
-    ClientGoneError,
     ConfigFault,
     Finding,
     Message,
@@ -252,7 +251,7 @@ async def _read(receive: Receive, cap: int) -> bytes:
     """Read the whole body; refuse as soon as it exceeds `cap` bytes."""
     message = await receive()
     if message["type"] == "http.disconnect":
-        raise ClientGoneError
+        raise _incomplete()
     body: bytes = message.get("body", b"")
     if len(body) > cap:
         raise refuse("request-too-large")
@@ -262,13 +261,18 @@ async def _read(receive: Receive, cap: int) -> bytes:
     while message.get("more_body", False):
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientGoneError
+            raise _incomplete()
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > cap:
             raise refuse("request-too-large")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _incomplete() -> ProblemError:
+    """Say that the body broke off: the caller left, or framed it wrongly (RFC 9112 section 8)."""
+    return refuse("malformed-request", detail="The body broke off.")
 
 
 def _decoded(raw: bytes, encoding: bytes, cap: int) -> bytes:

@@ -106,11 +106,13 @@ class LocalMeter:
     def _open(self, key: str, windows: Sequence[Window], now: float) -> tuple[deque[float], ...]:
         if len(self._logs) >= _MOST_METERED:
             longest = max(window.seconds for window in windows)
-            self._logs = {
-                each: logs
+            live = [
+                (each, logs)
                 for each, logs in self._logs.items()
                 if any(log and log[-1] > now - longest for log in logs)
-            }
+            ]
+            # Consumers are few and known; a flood of names must still not fill the memory.
+            self._logs = dict(live[-_MOST_METERED // 2 :])
         logs: tuple[deque[float], ...] = tuple(deque() for _ in windows)
         self._logs[key] = logs
         return logs
