@@ -74,7 +74,7 @@ class WarehouseCaller:
     async def sign_in(self) -> dict[str, Any]:
         answer = await self.http.post(
             "/shiphero/auth/token",
-            json={"username": "warehouse@crossdock.example", "password": "warehouse-dev-secret"},
+            json={"username": "crossdock", "password": "crossdock-sandbox-secret"},
         )
         tokens = answer.json()
         self.headers = {"authorization": f"Bearer {tokens['access_token']}"}

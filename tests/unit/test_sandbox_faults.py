@@ -234,7 +234,7 @@ class a_process:  # noqa: N801  # reads as a phrase
 def create_over_socket(port: int, token: str | None, number: str) -> tuple[str, dict]:
     base = f"http://127.0.0.1:{port}/shiphero"
     if token is None:
-        given = {"username": "warehouse@crossdock.example", "password": "warehouse-dev-secret"}
+        given = {"username": "crossdock", "password": "crossdock-sandbox-secret"}
         token = httpx.post(f"{base}/auth/token", json=given).json()["access_token"]
     answer = httpx.post(
         f"{base}/graphql",

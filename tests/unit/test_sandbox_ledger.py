@@ -66,7 +66,7 @@ async def test_a_reset_empties_it_and_the_vaults(tmp_path):
     async with an_http_client(sandbox) as http:
         await http.post(
             "/shiphero/auth/token",
-            json={"username": "warehouse@crossdock.example", "password": "warehouse-dev-secret"},
+            json={"username": "crossdock", "password": "crossdock-sandbox-secret"},
         )
         assert (tmp_path / "wms" / "vault.jsonl").stat().st_size > 0
         assert (await http.post("/_sandbox/reset")).status_code == 200

@@ -9,8 +9,8 @@ from deploy.sandbox.vault import Vault
 
 __all__ = ["PASSWORD", "USERNAME", "Tokens"]
 
-USERNAME = "warehouse@crossdock.example"
-PASSWORD = "warehouse-dev-secret"  # noqa: S105  # the sandbox's own, public on purpose
+USERNAME = "crossdock"
+PASSWORD = "crossdock-sandbox-secret"  # noqa: S105  # the sandbox's own, public on purpose
 LIFETIME = timedelta(days=28)
 
 
