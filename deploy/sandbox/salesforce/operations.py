@@ -1,0 +1,53 @@
+"""What the fault switch and the journal call a request: ``sobjects.ERP_Order__c.upsert``, ``query``."""
+
+import re
+
+from deploy.sandbox.salesforce.call import ROOT
+from deploy.sandbox.salesforce.objects import Schema
+from deploy.sandbox.wire import Request
+
+__all__ = ["operation_of"]
+
+_TYPE = re.compile(rb'"type"\s*:\s*"(\w+)"')
+_VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PATCH": "update", "DELETE": "delete"}
+_PEEK = 4096
+
+
+def operation_of(request: Request, schema: Schema) -> str:
+    """The name of a request's operation; never raises."""
+    path = request.path
+    if path.startswith("/services/oauth2/"):
+        return path.rsplit("/", 1)[-1]
+    if not path.startswith(ROOT):
+        return "versions" if path.startswith("/services/data") else "unknown"
+    parts = request.raw_path.split("/")[4:]
+    verb = _VERBS.get(request.method, "unknown")
+    match parts:
+        case ["sobjects"]:
+            return "sobjects.list"
+        case ["sobjects", name]:
+            return f"sobjects.{name}.{'create' if verb == 'create' else 'info'}"
+        case ["sobjects", name, "describe"]:
+            return f"sobjects.{name}.describe"
+        case ["sobjects", name, _]:
+            return f"sobjects.{name}.{verb}"
+        case ["sobjects", name, _, _]:
+            return f"sobjects.{name}.{'upsert' if verb in {'create', 'update'} else verb}"
+        case ["composite", "sobjects"]:
+            return f"collections.{_first_type(request, schema)}.{verb}"
+        case ["composite", "sobjects", name]:
+            return f"collections.{name}.get"
+        case ["composite", "sobjects", name, _]:
+            return f"collections.{name}.upsert"
+        case [first, *_] if first:
+            return first
+    return "resources"
+
+
+def _first_type(request: Request, schema: Schema) -> str:
+    """The object of a collection's first record, which stands for the collection."""
+    found = _TYPE.search(request.body, 0, _PEEK)
+    if found is not None:
+        return found.group(1).decode()
+    sobject = schema.of_id(request.query.get("ids", ""))
+    return "mixed" if sobject is None else sobject.name
