@@ -54,7 +54,7 @@ def a_sandbox(
     data: Path | None = None, *, clock: TurnedClock | None = None, **settings: Any
 ) -> Sandbox:
     """A small sandbox; without ``data`` it forgets everything with the test."""
-    chosen = SandboxSettings(data=data, webhook_delay=0.0, **settings)
+    chosen = SandboxSettings(data=data, **{"webhook_base": "", "webhook_delay": 0.0, **settings})
     return build_sandbox(chosen, world=SMALL, clock=clock)
 
 

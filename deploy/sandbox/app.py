@@ -6,7 +6,7 @@ from random import Random
 
 import msgspec
 
-from deploy.sandbox import business_central, shiphero
+from deploy.sandbox import business_central, salesforce, shiphero
 from deploy.sandbox.catalog import catalog
 from deploy.sandbox.clock import Clock, SystemClock
 from deploy.sandbox.faults import KINDS, FaultRule, FaultSwitch
@@ -78,7 +78,11 @@ def build_context(
 def build_vendors(context: VendorContext) -> Vendors:
     """Every vendor of the sandbox, by name: there is no discovery."""
     warehouse = shiphero.build(context)
-    vendors: tuple[Vendor, ...] = (business_central.build(context), warehouse)
+    vendors: tuple[Vendor, ...] = (
+        business_central.build(context),
+        salesforce.build(context),
+        warehouse,
+    )
     return Vendors(
         mounted={vendor.path: vendor for vendor in vendors},
         desks={"warehouse": warehouse.floor.answer},

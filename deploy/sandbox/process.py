@@ -27,10 +27,11 @@ def run(settings: SandboxSettings) -> None:
     """Build the sandbox and serve it in this process, in this thread, on one loop."""
     import uvloop  # noqa: PLC0415  # a process that is only asked for --help need not load it
 
+    gc.disable()
     sandbox = build_sandbox(settings)
-    gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, 20, 50)
+    gc.enable()
     uvloop.run(_serve(sandbox))
 
 

@@ -231,3 +231,20 @@ async def test_counting_stock_tells_who_listens(warehouse, receiver):
     row = msgspec.json.decode(body)["inventory"][0]
     assert row["updated_warehouse"]["identifier"] == "WEST"
     assert row["updated_warehouse"]["inventory"] == 17
+
+
+async def test_the_gateway_is_listening_from_the_start(receiver):
+    """The account was set up with the gateway's address: no code of ours registers it."""
+    sandbox = a_sandbox(webhook_base=receiver.address + "/webhooks")
+    async with an_http_client(sandbox) as http:
+        warehouse = WarehouseCaller(http)
+        await warehouse.sign_in()
+        await warehouse.created((STOCKED[0], 1), number="R-10")
+        await ship(warehouse, orderNumber="R-10")
+        received = await receiver.wait_for(2)
+    await sandbox.close()
+    kinds = {msgspec.json.decode(body)["webhook_type"] for _, body in received}
+    assert kinds == {"Shipment Update", "Inventory Update"}
+    for headers, body in received:
+        expected = b64encode(digest(b"crossdock-sandbox-secret", body, sha256)).decode()
+        assert headers["x-shiphero-hmac-sha256"] == expected

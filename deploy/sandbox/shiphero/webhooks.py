@@ -40,6 +40,11 @@ TRIES = 5
 ANSWER_SECONDS = 10.0
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds between tries; the vendor's own are not published
 ANY_SHOP = "api"
+# registered when the account was set up, for the gateway at the sandbox's webhook base
+INSTALLED = ("Shipment Update", "Order Canceled", "Inventory Update")
+INSTALLED_SHOP = "Crossdock"
+INSTALLED_SECRET = "crossdock-sandbox-secret"  # noqa: S105  # the sandbox's own, public on purpose
+FIRST_WEBHOOK = 90_001
 
 
 class _Accepted(msgspec.Struct):
@@ -55,6 +60,20 @@ class Webhooks:
         self._context = context
         self._registered = vault.table("webhooks")
         self._messages = 0
+        base = context.settings.webhook_base
+        self._registered.load(
+            (
+                f"{INSTALLED_SHOP}|{name}",
+                _webhook(
+                    FIRST_WEBHOOK + at,
+                    name=name,
+                    shop=INSTALLED_SHOP,
+                    url=f"{base}/shiphero",
+                    secret=INSTALLED_SECRET,
+                ),
+            )
+            for at, name in enumerate(INSTALLED if base else ())
+        )
         self._encode = msgspec.json.Encoder(decimal_format="string").encode
 
     def create(self, data: Mapping[str, Any]) -> Record:
@@ -71,19 +90,12 @@ class Webhooks:
         key = f"{shop}|{name}"
         if key in self._registered:
             raise invalid(f"Webhook {name!r} already exists for shop {shop!r}: delete it first")
-        number = 1 + max((w["legacy_id"] for w in self._registered.values()), default=90_000)
+        number = 1 + max(
+            (w["legacy_id"] for w in self._registered.values()), default=FIRST_WEBHOOK - 1
+        )
         seed = self._context.settings.seed
         secret = sha256(f"shiphero webhook {seed}/{number}/{name}".encode()).hexdigest()[:40]
-        record = {
-            "id": opaque("Webhook", number),
-            "legacy_id": number,
-            "account_id": ACCOUNT,
-            "name": name,
-            "shop_name": shop,
-            "url": data["url"],
-            "source": "api",
-            "secret": secret,
-        }
+        record = _webhook(number, name=name, shop=shop, url=data["url"], secret=secret)
         self._registered.put(key, record)
         return {**record, "shared_signature_secret": secret}
 
@@ -146,3 +158,16 @@ class Webhooks:
             return str(msgspec.json.decode(answer[1], type=_Accepted).code) == "200"
         except msgspec.MsgspecError:
             return False
+
+
+def _webhook(number: int, *, name: str, shop: str, url: str, secret: str) -> Record:
+    return {
+        "id": opaque("Webhook", number),
+        "legacy_id": number,
+        "account_id": ACCOUNT,
+        "name": name,
+        "shop_name": shop,
+        "url": url,
+        "source": "api",
+        "secret": secret,
+    }
