@@ -92,7 +92,9 @@ class Vendor:
 
     async def find(self, what, reference):
         self.looked_up.append(reference)
-        return f"{what}-{reference}" if (what, reference) in self.ledger else None
+        is_there = (what, reference) in self.ledger
+        is_gone = (f"cancel {what}", reference) in self.ledger
+        return f"{what}-{reference}" if is_there and not is_gone else None
 
     async def cancel(self, what, reference):
         self.ledger.append((f"cancel {what}", reference))
@@ -174,11 +176,17 @@ def the_order_process(  # noqa: C901  # a whole process on one page
         )
 
     async def undo(process, context):
-        effect = process.next_undo()
-        if effect is None:
-            return Move(event="cancelled", data=process.data)
-        await vendor.cancel(effect.name, process.reference)
-        return Move(event="undone", data=process.data, undoes=effect)
+        """Undo the last effect: one on record, or in doubt one that never got there."""
+        pending = {e.name: e for e in process.effects if e.undone_at is None}
+        for what in ("pick", "order"):
+            is_there = what in pending
+            if context.in_doubt:
+                is_there = await vendor.find(what, process.reference) is not None
+            if is_there:
+                await vendor.cancel(what, process.reference)
+            if is_there or what in pending:
+                return Move(event="undone", data=process.data, undoes=pending.get(what))
+        return Move(event="cancelled", data=process.data)
 
     async def watch(process, context):
         return Wait()
@@ -204,6 +212,8 @@ def the_order_process(  # noqa: C901  # a whole process on one page
                 data=structs.replace(process.data, quantity=quantity),
                 closes_incident=True,
             )
+        if process.state == "held" and signal.data["action"] == "cancel":
+            return Move(event="cancel", data=process.data, closes_incident=True)
         return None
 
     return ProcessType(

@@ -1,177 +1,95 @@
-"""Idempotent answers: the first call of a key does the work, the others get its answer.
+"""Idempotent answers: what the first call of a key was answered, kept for those that repeat it.
 
-The gateway claims a key before it lets a call through and stores the answer after. A claim whose
-caller died lapses; the call may then be made again, which the process key below makes harmless.
+Nothing is claimed beforehand: a call that is repeated while the first one runs, or after a crash
+cut it off, meets the same process by its key, so that running it again is harmless.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select
 
 from runtime.journal.tables import Tables
 from runtime.store.schema import idempotency
 
 
-class Claimed(Struct, frozen=True):
-    """The key is the caller's: do the work, then store the answer or release the key."""
+class KeptAnswer(Struct, frozen=True, kw_only=True):
+    """What the first call of a key in a scope was answered, byte for byte.
 
-
-class InFlight(Struct, frozen=True):
-    """The first call of this key has not ended."""
-
-
-class Answered(Struct, frozen=True, kw_only=True):
-    """What the first call was answered, byte for byte."""
-
-    status: int
-    headers: bytes
-    body: bytes
-
-
-class FingerprintDiffers(Struct, frozen=True):
-    """The key came before with another body."""
-
-
-Claim = Claimed | InFlight | Answered | FingerprintDiffers
-
-
-class ClaimRequest(Struct, frozen=True, kw_only=True):
-    """Times in microseconds."""
+    `fingerprint` tells whether a later call is the same one. `expires_at` is in microseconds since
+    1970, UTC.
+    """
 
     scope: str
     key: str
     fingerprint: str
-    now: int
-    claimed_until: int
-    expires_at: int
-
-
-class Answer(Struct, frozen=True, kw_only=True):
-    """The answer to keep for a key."""
-
-    scope: str
-    key: str
     status: int
     headers: bytes
     body: bytes
+    expires_at: int
 
 
 _ROW = select(idempotency).where(
     idempotency.c.scope == bindparam("scope"), idempotency.c.key == bindparam("key")
 )
-_mine = (
+_THAT = (
     idempotency.c.scope == bindparam("its_scope"),
     idempotency.c.key == bindparam("its_key"),
 )
-_TAKE_OVER = (
-    update(idempotency)
-    .where(*_mine)
-    .values(
-        fingerprint=bindparam("its_fingerprint"),
-        claimed_until=bindparam("until"),
-        created_at=bindparam("now"),
-        expires_at=bindparam("expiry"),
-        status=None,
-        headers=None,
-        body=None,
-    )
-)
-_ANSWER = (
-    update(idempotency)
-    .where(*_mine)
-    .values(
-        status=bindparam("its_status"),
-        headers=bindparam("its_headers"),
-        body=bindparam("its_body"),
-    )
-)
-_RELEASE = delete(idempotency).where(*_mine, idempotency.c.status.is_(None))
+_EXPIRED = delete(idempotency).where(*_THAT, idempotency.c.expires_at <= bindparam("now"))
 
 
-class Claiming:
-    """The group write behind `Journal.claim`."""
+class Answering:
+    """The group write behind `Journal.store_answer`: the first answer of a key stays."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
     def __call__(
-        self, connection: Connection, batch: Sequence[ClaimRequest]
-    ) -> Sequence[Claim | Exception]:
-        """One claim for each request; of many with one key, one is `Claimed`."""
-        return [self._one(connection, request) for request in batch]
-
-    def _one(self, connection: Connection, request: ClaimRequest) -> Claim:
-        row = {
-            "scope": request.scope,
-            "key": request.key,
-            "fingerprint": request.fingerprint,
-            "claimed_until": request.claimed_until,
-            "status": None,
-            "headers": None,
-            "body": None,
-            "created_at": request.now,
-            "expires_at": request.expires_at,
-        }
-        if self._tables.add_claims.run(connection, [row]):
-            return Claimed()
-        asked = {"scope": request.scope, "key": request.key}
-        known = connection.execute(_ROW.with_for_update(), asked).first()
-        if known is None or known.expires_at <= request.now:
-            return self._take_over(connection, request)
-        if known.fingerprint != request.fingerprint:
-            return FingerprintDiffers()
-        if known.status is not None:
-            return answered(known)
-        if known.claimed_until > request.now:
-            return InFlight()
-        return self._take_over(connection, request)
-
-    def _take_over(self, connection: Connection, request: ClaimRequest) -> Claim:
-        taken = connection.execute(
-            _TAKE_OVER,
-            {
-                "its_scope": request.scope,
-                "its_key": request.key,
-                "its_fingerprint": request.fingerprint,
-                "until": request.claimed_until,
-                "now": request.now,
-                "expiry": request.expires_at,
-            },
-        )
-        return Claimed() if taken.rowcount else InFlight()
+        self, connection: Connection, batch: Sequence[tuple[KeptAnswer, int]]
+    ) -> Sequence[None]:
+        """Keep a batch of answers, each with the microsecond it is kept at."""
+        rows = [_row(answer, now) for answer, now in batch]
+        kept = self._tables.add_answers.run(connection, rows)
+        if kept < len(rows):
+            # Somebody was first, or an expired row stands in the way.
+            expired = [
+                {"its_scope": row["scope"], "its_key": row["key"], "now": row["created_at"]}
+                for row in rows
+            ]
+            connection.execute(_EXPIRED, expired)
+            self._tables.add_answers.run(connection, rows)
+        return [None] * len(rows)
 
 
-def keep_answers(connection: Connection, batch: Sequence[Answer]) -> Sequence[None]:
-    """The group write behind `Journal.store_answer`."""
-    connection.execute(
-        _ANSWER,
-        [
-            {
-                "its_scope": answer.scope,
-                "its_key": answer.key,
-                "its_status": answer.status,
-                "its_headers": answer.headers,
-                "its_body": answer.body,
-            }
-            for answer in batch
-        ],
-    )
-    return [None] * len(batch)
+def _row(answer: KeptAnswer, now: int) -> dict[str, Any]:
+    return {
+        "scope": answer.scope,
+        "key": answer.key,
+        "fingerprint": answer.fingerprint,
+        "status": answer.status,
+        "headers": answer.headers,
+        "body": answer.body,
+        "created_at": now,
+        "expires_at": answer.expires_at,
+    }
 
 
-def release_key(connection: Connection, scope: str, key: str) -> None:
-    """Give a claim back: the call had no effect and may be made anew."""
-    connection.execute(_RELEASE, {"its_scope": scope, "its_key": key})
-
-
-def answer_of(connection: Connection, scope: str, key: str, now: int) -> Answered | None:
+def answer_of(connection: Connection, scope: str, key: str, now: int) -> KeptAnswer | None:
     """The stored answer, if there is one and it has not expired."""
     row = connection.execute(_ROW, {"scope": scope, "key": key}).first()
-    if row is None or row.status is None or row.expires_at <= now:
+    if row is None or row.expires_at <= now:
         return None
-    return answered(row)
+    return KeptAnswer(
+        scope=row.scope,
+        key=row.key,
+        fingerprint=row.fingerprint,
+        status=row.status,
+        headers=row.headers,
+        body=row.body,
+        expires_at=row.expires_at,
+    )
 
 
 def forget_expired(connection: Connection, now: int, limit: int = 1000) -> int:
@@ -184,10 +102,5 @@ def forget_expired(connection: Connection, now: int, limit: int = 1000) -> int:
     )
     rows = [{"its_scope": r.scope, "its_key": r.key} for r in connection.execute(old)]
     if rows:
-        connection.execute(delete(idempotency).where(*_mine), rows)
+        connection.execute(delete(idempotency).where(*_THAT), rows)
     return len(rows)
-
-
-def answered(row: Any) -> Answered:
-    """A row that holds an answer, as one."""
-    return Answered(status=row.status, headers=row.headers or b"", body=row.body or b"")

@@ -30,10 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crossdock.journal")
 
-LEASE = timedelta(seconds=60)
-TIME_TO_DELIVER = timedelta(seconds=45)
-"""A batch is given up well before another worker may take it over."""
-
 LONGEST_SLEEP = 60.0
 POLL = 0.5
 STORE_PAUSE = 0.5
@@ -65,6 +61,11 @@ _BACKLOG = (
         delivery.c.entity.in_(bindparam("entities", expanding=True)),
     )
     .order_by(delivery.c.id)
+)
+_ORPHANED = (
+    update(delivery)
+    .where(_waiting, delivery.c.lease_owner.is_not(None))
+    .values(due_at=bindparam("now"), lease_owner=None)
 )
 _NEXT_DUE = (
     select(delivery.c.due_at)
@@ -174,6 +175,16 @@ def _settled(delivery_id: int, tries: int, at: int, outcome: str) -> dict[str, A
     }
 
 
+def _postponed(sent: Delivery, due: int, reason: str) -> dict[str, Any]:
+    return {
+        "delivery_id": sent.id,
+        "tries": sent.attempt,
+        "due": due,
+        "done": None,
+        "outcome": reason,
+    }
+
+
 def _delivery(row: Any) -> Delivery:
     return Delivery(
         id=row.id,
@@ -186,12 +197,23 @@ def _delivery(row: Any) -> Delivery:
     )
 
 
-class Delivering:
-    """One loop for each subscriber, so that a dead one slows no other."""
+def orphan_deliveries(connection: Connection, now: int) -> int:
+    """Let every lease lapse now. Only for a store of which this process is the sole user."""
+    return connection.execute(_ORPHANED, {"now": now}).rowcount
 
-    def __init__(self, journal: "Journal", holder: str) -> None:
+
+class Delivering:
+    """One loop for each subscriber, so that a dead one slows no other.
+
+    A batch is given up after 1.2 times `lease`, and may be taken over after 1.5 times.
+    """
+
+    def __init__(self, journal: "Journal", holder: str, lease: timedelta) -> None:
         self._journal = journal
         self._holder = holder
+        self._lease = lease * 1.5
+        self._patience = lease.total_seconds() * 1.2
+        self._out: dict[int, Delivery] = {}
         self._queues = _Queues(journal.store.dialect)
         self._wakeups: list[asyncio.Event] = []
         self._loops: list[asyncio.Task[None]] = []
@@ -207,11 +229,16 @@ class Delivering:
                 self._loops.append(loop)
 
     async def stop(self) -> None:
-        """End at once. What was being delivered is delivered again after its lease."""
+        """End at once. What was being delivered may be delivered again by the next worker."""
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         self._loops.clear()
+        if self._out:
+            now = self._journal.clock.now()
+            rows = [_postponed(d, to_micros(now), "the worker ended") for d in self._out.values()]
+            self._out.clear()
+            await self._journal.store.submit(self._queues.settle, rows)
 
     def wake(self) -> None:
         """There may be something to deliver."""
@@ -247,7 +274,7 @@ class Delivering:
             room=subscriber.batch,
             holder=self._holder,
             now=to_micros(now),
-            until=to_micros(now + LEASE),
+            until=to_micros(now + self._lease),
         )
         batch = await journal.store.submit(self._queues.lease, request)
         if not batch.deliveries:
@@ -255,6 +282,7 @@ class Delivering:
             if batch.next_due is None:
                 return longest
             return min(longest, max(0.001, (batch.next_due - request.now) / 1e6))
+        self._out |= {sent.id: sent for sent in batch.deliveries}
         journal.crash_points.passing(BEFORE_DELIVERY)
         outcomes = await self._outcomes(subscriber, batch.deliveries)
         journal.crash_points.passing(AFTER_DELIVERY)
@@ -263,13 +291,15 @@ class Delivering:
             for sent, outcome in zip(batch.deliveries, outcomes, strict=True)
         ]
         await journal.store.submit(self._queues.settle, rows)
+        for sent in batch.deliveries:
+            self._out.pop(sent.id, None)
         return 0
 
     async def _outcomes(
         self, subscriber: Subscriber, deliveries: Sequence[Delivery]
     ) -> Sequence[DeliveryOutcome]:
         try:
-            async with asyncio.timeout(TIME_TO_DELIVER.total_seconds()):
+            async with asyncio.timeout(self._patience):
                 outcomes = await subscriber.deliver(deliveries)
         except Exception as failure:
             log.exception("delivery_failed", extra={"subscriber": subscriber.name})
@@ -294,11 +324,5 @@ class Delivering:
                 return _settled(sent.id, sent.attempt, to_micros(now), f"refused: {reason}")
             case Later(reason=reason, at=at):
                 due = at or retry_at(now, sent.attempt, self._journal.random)
-                return {
-                    "delivery_id": sent.id,
-                    "tries": sent.attempt,
-                    "due": to_micros(due),
-                    "done": None,
-                    "outcome": reason,
-                }
+                return _postponed(sent, to_micros(due), reason)
         assert_never(outcome)

@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 from runtime.clock import Clock
 from runtime.journal import answering, auditing
 from runtime.journal.accepting import Accepting, NewProcess
-from runtime.journal.answering import Answer, Answered, Claim, Claiming, ClaimRequest
+from runtime.journal.answering import Answering, KeptAnswer
 from runtime.journal.auditing import Auditing, AuditRecord, Checkpoint
 from runtime.journal.codec import NO_EFFECTS, Types, encode
 from runtime.journal.crash_points import (
@@ -22,6 +22,7 @@ from runtime.journal.crash_points import (
     CrashPoints,
 )
 from runtime.journal.deciding import Held
+from runtime.journal.delivering import orphan_deliveries
 from runtime.journal.faults import ActionNotAllowed, CannotContinue
 from runtime.journal.ids import new_id
 from runtime.journal.incidents import Action, Category, OpenedIncident
@@ -121,7 +122,7 @@ class Journal:
         self._accepting = Accepting(tables)
         self._signalling = Signalling(tables, crash_points)
         self._publishing = Publishing(tables, self._signalling, self._accepting)
-        self._claiming = Claiming(tables)
+        self._answering = Answering(tables)
         self._auditing = Auditing(tables)
         self._reading = Reading(self.types)
         self._worker: _LocalWorker | None = None
@@ -353,37 +354,11 @@ class Journal:
 
     # For the gateway.
 
-    async def claim(
-        self, scope: str, key: str, fingerprint: str, *, lease: timedelta, keep: timedelta
-    ) -> Claim:
-        """Claim an idempotency key. Of many callers one is `Claimed`.
+    async def store_answer(self, answer: KeptAnswer) -> None:
+        """Keep the first answer of a key; a second one changes nothing."""
+        await self.store.submit(self._answering, (answer, to_micros(self.clock.now())))
 
-        A claim neither answered nor released lapses after `lease`; key and answer are forgotten
-        after `keep`.
-        """
-        now = self.clock.now()
-        request = ClaimRequest(
-            scope=scope,
-            key=key,
-            fingerprint=fingerprint,
-            now=to_micros(now),
-            claimed_until=to_micros(now + lease),
-            expires_at=to_micros(now + keep),
-        )
-        return await self.store.submit(self._claiming, request)
-
-    async def store_answer(
-        self, scope: str, key: str, *, status: int, headers: bytes, body: bytes
-    ) -> None:
-        """Keep the answer of a claimed key; later callers get it byte for byte."""
-        answer = Answer(scope=scope, key=key, status=status, headers=headers, body=body)
-        await self.store.submit(answering.keep_answers, answer)
-
-    async def release_key(self, scope: str, key: str) -> None:
-        """Give a claim back: the call had no effect, and may be made anew."""
-        await self.store.write(lambda c: answering.release_key(c, scope, key))
-
-    async def idempotent_answer(self, scope: str, key: str) -> Answered | None:
+    async def idempotent_answer(self, scope: str, key: str) -> KeptAnswer | None:
         """The stored answer of a key, if there is one."""
         now = to_micros(self.clock.now())
         return await self.store.read(lambda c: answering.answer_of(c, scope, key, now))
@@ -492,6 +467,7 @@ class Journal:
 
     def _recover(self, connection: Any, now: int) -> int:
         orphans = orphan(connection, now)
+        orphan_deliveries(connection, now)
         self.crash_points.passing(DURING_RECOVERY)
         return orphans
 

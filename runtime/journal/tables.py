@@ -53,7 +53,7 @@ class Tables:
         self.add_signals = inserting(signal, dialect)
         self.add_incidents = inserting(incident, dialect)
         self.add_messages = inserting(inbox, dialect, ignoring=True)
-        self.add_claims = inserting(idempotency, dialect, ignoring=True)
+        self.add_answers = inserting(idempotency, dialect, ignoring=True)
         self.add_audit = inserting(audit, dialect)
         self.move = Prepared(_moving(with_data=False), dialect)
         self.move_with_data = Prepared(_moving(with_data=True), dialect)

@@ -72,7 +72,7 @@ class Worker:
         self._lease = lease
         self.holder = journal.new_holder()
         self._leasing = Leasing(journal.store.dialect)
-        self._delivering = Delivering(journal, self.holder)
+        self._delivering = Delivering(journal, self.holder, lease)
         deciding = Deciding(
             types=journal.types,
             subscribers=journal.subscribers,
