@@ -19,7 +19,7 @@ from deploy.ledger_reading import ledger_entries
 from deploy.order_files.documents import Document, OrderFile, OrderFileError
 from deploy.order_files.outcomes import Outcome
 from deploy.order_files.reconciling import ErpBook, reconcile, tally
-from deploy.order_files.settling import Watch, open_exceptions, under_way
+from deploy.order_files.settling import Watch, is_confirmed, open_exceptions, under_way
 from deploy.order_files.submitting import Submission
 from deploy.order_files.summary import Summary, summarised
 from runtime.clock import Clock
@@ -136,11 +136,12 @@ class Import:
         documents = {document.number: document for document in self._file.documents}
         found = await open_exceptions(self._gateway) if after.exceptions else {}
         exceptions = {number: found[number] for number in found.keys() & documents.keys()}
+        erp = await self._erp_book(documents)
         books = reconcile(
             self._file.documents,
             self._outcomes,
-            exceptions,
-            erp=await self._erp_book(documents),
+            await self._unconfirmed(exceptions, documents, erp),
+            erp=erp,
             totals=after,
             pending=under_way(after),
         )
@@ -154,6 +155,18 @@ class Import:
             seconds=seconds,
             moved=before != after,
         )
+
+    async def _unconfirmed(
+        self, exceptions: dict[str, str], documents: dict[str, Document], erp: ErpBook | None
+    ) -> dict[str, str]:
+        """Leave out orders that were stopped only after the ERP had confirmed them."""
+        return {
+            number: category
+            for number, category in exceptions.items()
+            if documents[number].kind == "credit"
+            or (erp is not None and erp.amount(number) is None)
+            or not await is_confirmed(self._gateway, number)
+        }
 
     async def _erp_book(self, documents: dict[str, Document]) -> ErpBook | None:
         if self._settings.sandbox is None:

@@ -11,16 +11,22 @@ from deploy.gateway_client import GatewayClient, NoAnswerError, RefusedError
 from deploy.order_files.submitting import GatewayLostError
 from runtime.clock import Clock
 
-__all__ = ["Watch", "ended", "open_exceptions", "under_way"]
+__all__ = ["Watch", "ended", "is_confirmed", "open_exceptions", "under_way"]
 
 _LOOK_EVERY: Final = 0.5
 _COST_SHARE: Final = 10  # a look that took a second is followed by ten without one
 _PAGE: Final = 200
+_AFTER_CONFIRMATION: Final = "warehouse-rejection"
+_STEADY_SECONDS: Final = 2.0
 
 
 def ended(totals: Totals) -> int:
-    """Count the documents of a channel that need nothing more, or somebody's decision."""
-    return totals.confirmed + totals.credited + sum(totals.exceptions.values())
+    """Count the documents of a channel that need nothing more, or somebody's decision.
+
+    What the warehouse refused is confirmed in the ERP as well, and counts once.
+    """
+    stopped = sum(totals.exceptions.values()) - totals.exceptions.get(_AFTER_CONFIRMATION, 0)
+    return totals.confirmed + totals.credited + stopped
 
 
 def under_way(totals: Totals) -> int:
@@ -78,16 +84,23 @@ class Watch:
     async def until_ended(self) -> Totals:
         """Wait until nothing is under way, or nothing has moved for as long as patience goes.
 
+        A confirmed order can be in exception too, and then hides one that is under way: where
+        there are exceptions, the figures must have been steady for a while.
+
         Raises:
             GatewayLostError: nothing has answered for as long as patience goes.
         """
-        last, moved_at = -1, self._clock.monotonic()
+        last: Totals | None = None
+        moved_at = self._clock.monotonic()
         while True:
             totals = await self.look()
             now = self._clock.monotonic()
-            if ended(totals) != last:
-                last, moved_at = ended(totals), now
-            if not under_way(totals) or now - moved_at > self._patience:
+            if totals != last:
+                last, moved_at = totals, now
+            enough = self._patience
+            if not under_way(totals):
+                enough = _STEADY_SECONDS if totals.exceptions else 0.0
+            if now - moved_at >= enough:
                 return totals
             await asyncio.sleep(self._pause)
 
@@ -100,6 +113,12 @@ class Watch:
             if not refusal.answer.problem.retryable:
                 raise
             return None
+
+
+async def is_confirmed(gateway: GatewayClient, reference: str) -> bool:
+    """Tell whether an order is confirmed in the ERP, whatever has stopped it since."""
+    page = await gateway.get(f"/operations/v1/orders?reference={reference}")
+    return any(order["commercial"] == "confirmed" for order in page["orders"])
 
 
 async def open_exceptions(gateway: GatewayClient) -> dict[str, str]:
