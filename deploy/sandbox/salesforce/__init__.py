@@ -1,7 +1,8 @@
 """Salesforce, REST API v67.0, as one org of our distributor sees it.
 
-Written from the vendor's documentation. What it leaves out: Bulk API, Pub/Sub API, SOSL, Apex, sharing and
-field-level security (every signed-in user may do everything), and SOQL aggregates beyond COUNT().
+Written from the vendor's documentation. What it leaves out: Bulk API, Pub/Sub API, SOSL, Apex,
+sharing and field-level security (every signed-in user may do everything), and SOQL aggregates
+beyond COUNT().
 """
 
 from random import Random

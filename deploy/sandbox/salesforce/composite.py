@@ -37,7 +37,7 @@ def serve_composite(org: Org, call: Call, route: Route) -> Answer:
     """Serve every part through ``route``.
 
     Raises:
-        Refusal: the whole request is wrong (too many parts, a reference id twice); nothing was done.
+        Refusal: the whole request is wrong (too many parts, a reference id twice).
     """
     call.allow("POST")
     body = call.object_body()
@@ -50,7 +50,7 @@ def serve_composite(org: Org, call: Call, route: Route) -> Answer:
                     answer = _serve(part, call, route, results)
                     results[part["referenceId"]] = answer
                     if answer.status >= _FAILED or answer.rolled_back:
-                        raise _HaltedError
+                        raise _HaltedError  # noqa: TRY301  # it ends the transaction
         except _HaltedError:
             failed = next(reversed(results))
             halted = Answer(_HALTED.status, _HALTED.as_body())
@@ -126,12 +126,7 @@ def _check_part(part: Any) -> str:
 def _serve(part: Body, outer: Call, route: Route, results: dict[str, Answer]) -> Answer:
     """Serve one part; a refusal is its answer."""
     try:
-        url = _resolved(part["url"], results)
-        if not url.startswith(f"{ROOT}/"):
-            raise Refusal("NOT_FOUND", f"The requested resource does not exist: {url}")
-        path, query = split_url(url.removeprefix(ROOT))
-        if path[0] == "composite" and path[1:2] != ("sobjects",):
-            raise Refusal("INVALID_INPUT", "a composite cannot be part of a composite")
+        path, query = _address(_resolved(part["url"], results))
         headers = {
             name.lower(): str(value) for name, value in (part.get("httpHeaders") or {}).items()
         }
@@ -149,6 +144,16 @@ def _serve(part: Body, outer: Call, route: Route, results: dict[str, Answer]) ->
         )
     except Refusal as refusal:
         return Answer(refusal.status, refusal.as_body())
+
+
+def _address(url: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Where a part goes: anywhere in this version but another composite."""
+    if not url.startswith(f"{ROOT}/"):
+        raise Refusal("NOT_FOUND", f"The requested resource does not exist: {url}")
+    path, query = split_url(url.removeprefix(ROOT))
+    if path[0] == "composite" and path[1:2] != ("sobjects",):
+        raise Refusal("INVALID_INPUT", "a composite cannot be part of a composite")
+    return path, query
 
 
 def _resolved(value: Any, results: dict[str, Answer]) -> Any:

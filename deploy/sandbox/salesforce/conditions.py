@@ -48,8 +48,8 @@ def check_write(name: str, record: Record, headers: Mapping[str, str]) -> None:
     """Hold a PATCH to its conditions.
 
     Raises:
-        Refusal: 412 when the record is not in the state that the caller knows, 400 for an unreadable
-            condition.
+        Refusal: 412 when the record is not in the state that the caller knows, 400 for a
+            condition that cannot be read.
     """
     met = True
     if name == _TAGGED and "if-match" in headers:

@@ -18,7 +18,7 @@ _NOISE = re.compile(r"[^\w]+|\b(?:ltd|limited|inc|llc|gmbh|bv|sarl|sas|plc|co|co
 
 
 def _account_key(record: Record) -> str | None:
-    """An account is another's double when name and place agree, punctuation and legal form aside."""
+    """An account is another's double when name and place agree; legal forms do not count."""
     place = record.get("BillingPostalCode") or record.get("BillingCity")
     if not place:
         return None

@@ -6,7 +6,7 @@ Source: REST API guide, status codes and error responses; inside collections the
 
 from typing import Any
 
-__all__ = ["Refusal", "no_such_record", "not_found"]
+__all__ = ["Refusal", "naming_hint", "no_such_record", "not_found"]
 
 _STATUS = {
     "ENTITY_IS_DELETED": 404,
@@ -69,3 +69,11 @@ def not_found(message: str = "The requested resource does not exist") -> Refusal
 def no_such_record() -> Refusal:
     """404 for a well-formed id of nothing that lives."""
     return Refusal("NOT_FOUND", "The requested resource does not exist")
+
+
+def naming_hint(kind: str, suffix: str, of: str) -> str:
+    """What Salesforce adds when it does not know a name."""
+    return (
+        f"If you are attempting to use a custom {kind}, be sure to append the '{suffix}' after the "
+        f"{of} name. Please reference your WSDL or the describe call for the appropriate names."
+    )

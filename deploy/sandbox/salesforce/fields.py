@@ -1,7 +1,7 @@
 """Fields of sObjects: what they hold, and how a value in a request becomes a stored one.
 
-Stored values are what JSON holds: text, bool, int, float, and for dates and times the text the vendor
-answers with (``2026-11-22``, ``2026-11-22T05:30:00.000+0000``), which sorts by itself.
+Stored values are what JSON holds: text, bool, int, float, and for dates and times the text the
+vendor answers with (``2026-11-22``, ``2026-11-22T05:30:00.000+0000``), which sorts by itself.
 """
 
 import re
@@ -116,19 +116,9 @@ def coercer_of(field: Field, prefixes: frozenset[str]) -> Coercer:
     """
     if field.kind in {"id", "reference"}:
         return _identifier(field, prefixes)
-    if field.kind == "boolean":
-        return _boolean(field)
-    if field.kind in {"currency", "double", "percent"}:
-        return _decimal(field)
-    if field.kind == "int":
-        return _integer(field)
-    if field.kind in {"date", "datetime"}:
-        return _moment(field)
-    if field.kind == "picklist" and field.restricted:
-        return _restricted(field)
-    if field.kind == "email":
-        return _email(field)
-    return _text(field)
+    if field.kind == "picklist" and not field.restricted:
+        return _text(field)
+    return _MAKERS.get(field.kind, _text)(field)
 
 
 def _unreadable(field: Field, value: Any) -> Refusal:
@@ -277,3 +267,16 @@ def _moment(field: Field) -> Coercer:
         return stored
 
     return read
+
+
+_MAKERS: dict[Kind, Callable[[Field], Coercer]] = {
+    "boolean": _boolean,
+    "currency": _decimal,
+    "double": _decimal,
+    "percent": _decimal,
+    "int": _integer,
+    "date": _moment,
+    "datetime": _moment,
+    "picklist": _restricted,
+    "email": _email,
+}

@@ -1,7 +1,8 @@
 """What an operator of the sandbox can do that no vendor's customer can: under ``/_sandbox``.
 
-``POST close {"opportunityId"}`` clicks Closed Won as a rep would. ``GET|POST policy`` shows or changes the
-org's policy. ``POST connected-apps`` registers an application (with a public key for JWT bearer).
+``POST close {"opportunityId"}`` clicks Closed Won as a rep would. ``GET|POST policy`` shows or
+changes the org's policy. ``POST connected-apps`` registers an application (with a public key for
+JWT bearer).
 ``POST sessions/expire`` ends every session.
 """
 
@@ -24,24 +25,28 @@ __all__ = ["serve_hooks"]
 def serve_hooks(org: Org, sessions: Sessions, request: Request) -> Reply:
     """Serve an operator's request; mistakes are answered like the vendor answers them."""
     try:
-        match (request.method, request.path):
-            case ("POST", "/_sandbox/close"):
-                return _close(org, _object(request))
-            case ("GET", "/_sandbox/policy"):
-                return json_reply(200, org.policy)
-            case ("POST", "/_sandbox/policy"):
-                return _set_policy(org, _object(request))
-            case ("POST", "/_sandbox/connected-apps"):
-                app = msgspec.convert(_object(request), ConnectedApp)
-                sessions.register(app)
-                return json_reply(201, {"clientId": app.client_id})
-            case ("POST", "/_sandbox/sessions/expire"):
-                return json_reply(200, {"expired": sessions.expire_all()})
-        raise not_found()
+        return _act(org, sessions, request)
     except Refusal as refusal:
         return json_reply(refusal.status, refusal.as_body())
     except (msgspec.ValidationError, ValueError) as mistake:
         return json_reply(400, Refusal("INVALID_INPUT", str(mistake)).as_body())
+
+
+def _act(org: Org, sessions: Sessions, request: Request) -> Reply:
+    match (request.method, request.path):
+        case ("POST", "/_sandbox/close"):
+            return _close(org, _object(request))
+        case ("GET", "/_sandbox/policy"):
+            return json_reply(200, org.policy)
+        case ("POST", "/_sandbox/policy"):
+            return _set_policy(org, _object(request))
+        case ("POST", "/_sandbox/connected-apps"):
+            app = msgspec.convert(_object(request), ConnectedApp)
+            sessions.register(app)
+            return json_reply(201, {"clientId": app.client_id})
+        case ("POST", "/_sandbox/sessions/expire"):
+            return json_reply(200, {"expired": sessions.expire_all()})
+    raise not_found()
 
 
 def _object(request: Request) -> dict[str, Any]:

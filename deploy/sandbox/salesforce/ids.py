@@ -3,6 +3,8 @@
 The first three characters are the object's key prefix. Source: object reference, "ID field type".
 """
 
+from functools import lru_cache
+
 from deploy.sandbox.identifiers import salesforce_id
 
 __all__ = ["Minter", "eighteen", "suffix_of"]
@@ -26,6 +28,7 @@ def suffix_of(short: str) -> str:
     return found
 
 
+@lru_cache(maxsize=65_536)
 def eighteen(value: str) -> str | None:
     """The 18-character form of an id, or None when it is malformed or its suffix is wrong."""
     if len(value) not in {_SHORT, _LONG} or not value.isalnum() or not value.isascii():

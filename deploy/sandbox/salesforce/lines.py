@@ -61,7 +61,9 @@ def take_entry(change: Change, parent: Record) -> Record:
 
 
 def price_line(change: Change) -> None:
-    """Unit price, total and quantity agree: two are given, the third follows; a discount lowers the total.
+    """Unit price, total and quantity agree: two are given, the third follows.
+
+    A discount lowers the total.
 
     Raises:
         Refusal: a new line gives neither price or both.

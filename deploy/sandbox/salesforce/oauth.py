@@ -1,7 +1,7 @@
 """``/services/oauth2/token``: client credentials and JWT bearer.
 
-Source: help.salesforce.com, remoteaccess_oauth_endpoints; RFC 6749 section 4.4; RFC 7523. Errors are
-``{"error", "error_description"}``.
+Source: help.salesforce.com, remoteaccess_oauth_endpoints; RFC 6749 section 4.4; RFC 7523. Errors
+are ``{"error", "error_description"}``.
 """
 
 import hashlib

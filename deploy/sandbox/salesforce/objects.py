@@ -1,8 +1,8 @@
-"""sObjects: an object's fields, looked up the way Salesforce looks them up (without regard to case)."""
+"""sObjects: an object's fields, looked up as Salesforce does, without regard to case."""
 
 from collections.abc import Iterable
 
-from deploy.sandbox.salesforce.errors import Refusal
+from deploy.sandbox.salesforce.errors import Refusal, naming_hint
 from deploy.sandbox.salesforce.fields import Coercer, Field, coercer_of
 
 __all__ = ["ChildLink", "SObject", "Schema"]
@@ -112,6 +112,8 @@ class SObject:
         }
         self.children: dict[str, ChildLink] = {}
         self.coercers: dict[str, Coercer] = {}
+        self.creating: dict[str, Coercer] = {}  # of the fields that a new record may be given
+        self.updating: dict[str, Coercer] = {}  # of the fields that may change
         self.defaults = {f.name: f.default for f in self.fields.values() if f.default is not None}
         self.required = tuple(f.name for f in self.fields.values() if f.required)
         self.uniques = tuple(f for f in self.fields.values() if f.unique)
@@ -169,7 +171,11 @@ class Schema:
     def _link(self, sobject: SObject, field: Field) -> None:
         parents = [self.objects[name] for name in field.references]
         prefixes = frozenset(p.prefix for p in parents) if parents else frozenset({sobject.prefix})
-        sobject.coercers[field.name] = coercer_of(field, prefixes)
+        coercer = sobject.coercers[field.name] = coercer_of(field, prefixes)
+        if field.createable and field.kind != "id":
+            sobject.creating[field.name] = coercer
+        if field.updateable and field.kind != "id":
+            sobject.updating[field.name] = coercer
         if field.children is not None:
             for parent in parents:
                 parent.children[field.children.lower()] = ChildLink(
@@ -181,7 +187,5 @@ def not_supported(name: str) -> Refusal:
     """What Salesforce says of an object it does not have."""
     return Refusal(
         "INVALID_TYPE",
-        f"sObject type '{name}' is not supported. If you are attempting to use a custom object, be "
-        "sure to append the '__c' after the entity name. Please reference your WSDL or the describe "
-        "call for the appropriate names.",
+        f"sObject type '{name}' is not supported. {naming_hint('object', '__c', 'entity')}",
     )

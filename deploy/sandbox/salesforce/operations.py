@@ -1,4 +1,4 @@
-"""What the fault switch and the journal call a request: ``sobjects.ERP_Order__c.upsert``, ``query``."""
+"""What the fault switch and the journal call a request: ``sobjects.Case.create``, ``query``."""
 
 import re
 
@@ -13,26 +13,19 @@ _VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PATCH": "update", "DEL
 _PEEK = 4096
 
 
-def operation_of(request: Request, schema: Schema) -> str:
+def operation_of(  # noqa: PLR0911  # one return an address
+    request: Request, schema: Schema
+) -> str:
     """The name of a request's operation; never raises."""
     path = request.path
     if path.startswith("/services/oauth2/"):
         return path.rsplit("/", 1)[-1]
     if not path.startswith(ROOT):
         return "versions" if path.startswith("/services/data") else "unknown"
-    parts = request.raw_path.split("/")[4:]
     verb = _VERBS.get(request.method, "unknown")
-    match parts:
-        case ["sobjects"]:
-            return "sobjects.list"
-        case ["sobjects", name]:
-            return f"sobjects.{name}.{'create' if verb == 'create' else 'info'}"
-        case ["sobjects", name, "describe"]:
-            return f"sobjects.{name}.describe"
-        case ["sobjects", name, _]:
-            return f"sobjects.{name}.{verb}"
-        case ["sobjects", name, _, _]:
-            return f"sobjects.{name}.{'upsert' if verb in {'create', 'update'} else verb}"
+    match request.raw_path.split("/")[4:]:
+        case ["sobjects", *parts]:
+            return _on_records(parts, verb)
         case ["composite", "sobjects"]:
             return f"collections.{_first_type(request, schema)}.{verb}"
         case ["composite", "sobjects", name]:
@@ -42,6 +35,20 @@ def operation_of(request: Request, schema: Schema) -> str:
         case [first, *_] if first:
             return first
     return "resources"
+
+
+def _on_records(parts: list[str], verb: str) -> str:
+    """Operations under ``sobjects``."""
+    match parts:
+        case [name]:
+            return f"sobjects.{name}.{'create' if verb == 'create' else 'info'}"
+        case [name, "describe"]:
+            return f"sobjects.{name}.describe"
+        case [name, _]:
+            return f"sobjects.{name}.{verb}"
+        case [name, _, _]:
+            return f"sobjects.{name}.{'upsert' if verb in {'create', 'update'} else verb}"
+    return "sobjects.list"
 
 
 def _first_type(request: Request, schema: Schema) -> str:

@@ -32,7 +32,7 @@ def expected_revenue(record: Record) -> float | None:
 
 
 def before(change: Change) -> None:
-    """Stage, amount and price book. An amount that comes from products is not the caller's to set."""
+    """Stage, amount and price book. An amount from products is not the caller's to set."""
     record = change.record
     if change.sets("StageName"):
         implied = stage_fields(record["StageName"])
@@ -50,8 +50,8 @@ def before(change: Change) -> None:
             if change.sets(field):
                 raise Refusal(
                     "FIELD_INTEGRITY_EXCEPTION",
-                    f"field integrity exception: {field} (cannot be changed while the opportunity has "
-                    "products)",
+                    f"field integrity exception: {field} (cannot be changed while the opportunity "
+                    "has products)",
                     (field,),
                 )
     expected = expected_revenue(record)

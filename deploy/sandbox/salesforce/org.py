@@ -1,7 +1,7 @@
 """The org: its records, their indexes, and what a transaction leaves behind.
 
-A record is a dict of stored values by field name; fields that are null are not in it. Deleted records
-stay, marked ``IsDeleted``, as in the recycle bin.
+A record is a dict of stored values by field name; fields that are null are not in it. Deleted
+records stay, marked ``IsDeleted``, as in the recycle bin.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -41,8 +41,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 class StampOrder:
     """Records of one object by SystemModstamp, which has whole seconds.
 
-    Every second that any record was ever stamped with is kept in order; the index knows who carries it now.
-    A second that nobody carries any more costs one look-up, and a rolled-back write nothing.
+    Every second that any record was ever stamped with is kept in order; the index knows who carries
+    it now. A second that nobody carries any more costs one look-up, a rolled-back write nothing.
     """
 
     def __init__(self, index: Index, seconds: Iterable[str]) -> None:
@@ -109,7 +109,7 @@ class Org:
         self._minters: dict[str, Minter] = {}
         self.wake: Callable[[], None] = _nobody_waits
         self._effects: list[Callable[[], object]] = []
-        self._depth = 0
+        self._nested = False
         self._doomed = False
 
     def load(self, name: str, records: Iterable[Record]) -> None:
@@ -185,27 +185,31 @@ class Org:
 
         Never ``await`` inside.
         """
-        outermost = self._depth == 0
-        if outermost:
-            self.stamp = self.stamp_now()
-            self._doomed = False
-        self._depth += 1
+        if self._nested:
+            try:
+                yield
+            except BaseException:
+                self._doomed = True
+                raise
+            return
+        self.stamp = self.stamp_now()
+        self._nested, self._doomed = True, False
         try:
             with self.vault.batch():
                 yield
-                if outermost and self._doomed:
-                    raise RuntimeError("a nested transaction failed and nobody rolled back")
+                self._check_doom()
         except BaseException:
-            self._doomed = True
-            if outermost:
-                self._effects.clear()
+            self._effects.clear()
             raise
         finally:
-            self._depth -= 1
-        if outermost:
-            effects, self._effects = self._effects, []
-            for effect in effects:
-                effect()
+            self._nested = False
+        effects, self._effects = self._effects, []
+        for effect in effects:
+            effect()
+
+    def _check_doom(self) -> None:
+        if self._doomed:
+            raise RuntimeError("a nested transaction failed and nobody rolled back")
 
 
 def _key_of(field: Field) -> Callable[[Record], Any] | None:

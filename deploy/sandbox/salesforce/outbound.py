@@ -1,7 +1,7 @@
 """The outbound message "deal won": SOAP to the gateway, at least once, in no order.
 
-A notification is tried until it is acknowledged or 24 hours have gone; each try carries the record's
-values of that moment. Up to 100 travel in one message.
+A notification is tried until it is acknowledged or 24 hours have gone; each try carries the
+record's values of that moment. Up to 100 travel in one message.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ class OutboundMessages:
         delay: float,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        """``url``: where to; ``base``: the org's own address; ``delay``: seconds before the first try."""
+        """``url``: where to; ``base``: the org itself; ``delay``: seconds before the first try."""
         self._org = org
         self._pushes = pushes
         self._faults = faults
@@ -112,7 +112,7 @@ class OutboundMessages:
             woken.cancel()
 
     async def _send(self, ready: list[str]) -> None:
-        """One message with these notifications, and a second where the fault switch wants it twice."""
+        """One message with these notifications, and a second where a fault wants it twice."""
         carried: list[tuple[str, Record]] = []
         twice: list[tuple[str, Record]] = []
         for notification in ready:

@@ -1,4 +1,4 @@
-"""Notifications that the org owes its outbound message: durable, written with the change that caused them."""
+"""Notifications that the org owes: durable, written with the change that caused them."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ _NOTIFICATION_PREFIX = "04l"
 
 
 class Outbox:
-    """Pending notifications by their id: ``{"Id", "Record", "Since"}``, ``Since`` in epoch seconds."""
+    """Pending notifications by id: ``{"Id", "Record", "Since"}``, the last in epoch seconds."""
 
     def __init__(self, vault: Vault) -> None:
         self._pending = vault.table("outbox")

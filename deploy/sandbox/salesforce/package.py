@@ -1,4 +1,4 @@
-"""The objects of our managed package: what the integration tells the sales people about an order."""
+"""The objects of our managed package: what the integration tells sales about an order."""
 
 from deploy.sandbox.salesforce.declaring import (
     amount,
@@ -55,7 +55,7 @@ def _order() -> SObject:
             amount("Net_Amount__c"),
             text("Currency__c", 3),
             number("Version__c", 18, 0),
-            link("OwnerId", "User"),
+            link("OwnerId", "User", indexed=False),
             currency_code(),
         ),
         label="ERP Order",

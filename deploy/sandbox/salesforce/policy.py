@@ -12,9 +12,9 @@ class OrgPolicy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     ``lock_rate`` is the share of written records that meet UNABLE_TO_LOCK_ROW. ``duplicate_rule``
     is what the standard duplicate rules of Account and Contact do on create. ``long_calls`` is how
-    many calls may run for ``long_call_seconds`` or more at once. The ``push_*`` settings are those of
-    outbound messages: how long an Ack is awaited, the first and the longest gap between tries, and when
-    a notification is given up.
+    many calls may run for ``long_call_seconds`` or more at once. The ``push_*`` settings are those
+    of outbound messages: how long an Ack is awaited, the first and the longest gap between tries,
+    and when a notification is given up.
     """
 
     session_seconds: float = 7200.0

@@ -1,4 +1,4 @@
-"""``query`` and ``queryAll``: SOQL by pages. A cursor dies by age, by number, and with the process."""
+"""``query`` and ``queryAll``: SOQL by pages. Cursors die by age, by number, with the process."""
 
 from typing import Any
 

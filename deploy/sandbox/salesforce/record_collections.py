@@ -1,7 +1,7 @@
 """``composite/sobjects``: up to 200 records in one call, each with its own verdict.
 
-Without ``allOrNone`` the good ones stay; with it one bad one undoes all. Errors carry ``statusCode``
-where the rest of the API says ``errorCode``.
+Without ``allOrNone`` the good ones stay; with it one bad one undoes all. Errors carry
+``statusCode`` where the rest of the API says ``errorCode``.
 """
 
 from collections import Counter
@@ -77,8 +77,8 @@ def _write(org: Org, call: Call) -> Answer:
 def _each(
     org: Org,
     items: list[Any],
-    all_or_none: bool,
-    act: Callable[[Any], Body],  # noqa: FBT001  # private
+    all_or_none: bool,  # noqa: FBT001  # private, and named at each call's source
+    act: Callable[[Any], Body],  # private
 ) -> Answer:
     """Act on each item in one transaction."""
     if len(items) > MOST_RECORDS:
@@ -97,7 +97,7 @@ def _each(
                     results.append({"success": False, "errors": [refusal.as_record_error()]})
                     failed = True
             if failed and all_or_none:
-                raise _RolledBackError
+                raise _RolledBackError  # noqa: TRY301  # it ends the transaction
     except _RolledBackError:
         undone = {"success": False, "errors": [_ROLLED_BACK]}
         results = [undone if result["success"] else result for result in results]
@@ -149,7 +149,7 @@ def _upsert(org: Org, call: Call, sobject: SObject, field: Field) -> Answer:
             raise Refusal("DUPLICATE_VALUE", f"Duplicate external id specified: {key}")
         rest = {name: sent for name, sent in record.items() if name != field.name}
         try:
-            record_id, created = upsert(org, sobject, field, key, rest, call.caller)
+            record_id, created = upsert(org, sobject, field, key, body=rest, caller=call.caller)
         except ManyMatchError as many:
             raise Refusal(
                 "DUPLICATE_EXTERNAL_ID",
@@ -222,6 +222,6 @@ def _check_chunks(records: list[Body]) -> None:
     if chunks > _MOST_CHUNKS:
         raise Refusal(
             "INVALID_BATCH_REQUEST",
-            f"Cannot have more than {_MOST_CHUNKS} chunks in a single operation. Please rearrange the "
-            "data to reduce chunking.",
+            f"Cannot have more than {_MOST_CHUNKS} chunks in a single operation. Please rearrange "
+            "the data to reduce chunking.",
         )

@@ -24,7 +24,7 @@ __all__ = ["serve_sobjects", "show_record"]
 
 
 def serve_sobjects(org: Org, call: Call) -> Answer:
-    """Route ``sobjects``, ``sobjects/{Obj}``, ``.../describe``, ``.../{id}``, ``.../{ExtField}/{value}``."""
+    """Route ``sobjects`` and below: an object, its describe, a record by id or external id."""
     match call.path[1:]:
         case ():
             call.allow("GET", "HEAD")
@@ -146,8 +146,8 @@ def _upsert(org: Org, call: Call, sobject: SObject, field: Field, value: str) ->
             sobject,
             field,
             value,
-            body,
-            call.caller,
+            body=body,
+            caller=call.caller,
             update_only=call.flag("updateOnly"),
         )
     except ManyMatchError as many:

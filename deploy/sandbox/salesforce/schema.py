@@ -1,6 +1,6 @@
 """The standard objects of quote-to-cash, with the fields of theirs that matter here.
 
-Names, lengths and requirements are the object reference's; custom fields (``__c``) are our package's.
+Names, lengths and requirements are the object reference's; custom fields (``__c``) our package's.
 """
 
 from deploy.sandbox.salesforce.declaring import (
@@ -54,7 +54,7 @@ def _address(prefix: str) -> tuple[Field, ...]:
 
 
 def _owner() -> Field:
-    return link("OwnerId", "User")
+    return link("OwnerId", "User", indexed=False)
 
 
 def _people() -> tuple[SObject, ...]:

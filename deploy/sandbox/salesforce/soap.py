@@ -1,4 +1,4 @@
-"""Outbound messages on the wire. Source: outbound messaging notifications WSDL, API version 67.0."""
+"""Outbound messages on the wire. Source: outbound messaging notifications, API version 67.0."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +12,8 @@ __all__ = ["acknowledged", "notifications"]
 
 _OUTBOUND = "http://soap.sforce.com/2005/09/outbound"
 _ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
+_INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
+_ENTERPRISE = "urn:sobject.enterprise.soap.sforce.com"
 _MOST_ACK_BYTES = 65_536
 
 
@@ -31,9 +33,7 @@ def notifications(
     wanted = tuple(fields)
     parts = [
         '<?xml version="1.0" encoding="UTF-8"?>',
-        f'<soapenv:Envelope xmlns:soapenv="{_ENVELOPE}" '
-        'xmlns:xsd="http://www.w3.org/2001/XMLSchema" '
-        'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">',
+        f'<soapenv:Envelope xmlns:soapenv="{_ENVELOPE}" xmlns:xsi="{_INSTANCE}">',
         f'<soapenv:Body><notifications xmlns="{_OUTBOUND}">',
         f"<OrganizationId>{organization_id}</OrganizationId>",
         f"<ActionId>{action_id}</ActionId>",
@@ -42,10 +42,8 @@ def notifications(
         f"<PartnerUrl>{escape(base)}/services/Soap/u/67.0/{organization_id}</PartnerUrl>",
     ]
     for notification, record in records:
-        parts.append(
-            f'<Notification><Id>{notification}</Id><sObject xsi:type="sf:{sobject.name}" '
-            'xmlns:sf="urn:sobject.enterprise.soap.sforce.com">'
-        )
+        parts.append(f"<Notification><Id>{notification}</Id>")
+        parts.append(f'<sObject xsi:type="sf:{sobject.name}" xmlns:sf="{_ENTERPRISE}">')
         for field in wanted:
             value = record.get(field)
             if value is not None:
@@ -56,7 +54,7 @@ def notifications(
 
 
 def acknowledged(status: int, body: bytes) -> bool:
-    """Whether the receiver took the message: 200 and ``<Ack>true</Ack>`` in the outbound namespace."""
+    """Whether the receiver took the message: 200 and ``<Ack>true</Ack>``."""
     if status != 200 or len(body) > _MOST_ACK_BYTES or b"<!DOCTYPE" in body:  # noqa: PLR2004  # HTTP
         return False
     try:

@@ -38,7 +38,7 @@ _JSON = (b"content-type", b"application/json;charset=UTF-8")
 
 
 class SalesforceVendor:
-    """One Salesforce org. ``operation``, ``answer`` and ``refusal`` are what ``wire.serve`` asks for."""
+    """One Salesforce org; ``operation``, ``answer`` and ``refusal`` are for ``wire.serve``."""
 
     name = SYSTEM
     path = "salesforce"

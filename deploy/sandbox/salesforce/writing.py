@@ -122,9 +122,9 @@ def upsert(
     sobject: SObject,
     field: Field,
     value: str,
+    *,
     body: Body,
     caller: Caller,
-    *,
     update_only: bool = False,
 ) -> tuple[str, bool]:
     """Create or update by external id; answers the record's id and whether it was created.
@@ -161,9 +161,7 @@ def delete(org: Org, sobject: SObject, record: Record, caller: Caller) -> None:
         for child, doomed_record in doomed:
             gone = {**doomed_record, "IsDeleted": True}
             org.put(child, gone, caller)
-            account_for(
-                org, child, before=doomed_record, record=gone, caller=caller, verb="delete"
-            )
+            account_for(org, child, before=doomed_record, record=gone, caller=caller, verb="delete")
         rules = RULES.get(sobject.name)
         if rules is not None and rules.deleted is not None:
             rules.deleted(org, record, caller)
@@ -201,38 +199,42 @@ def _writable(sobject: SObject, action: str) -> None:
 
 def _changes(org: Org, sobject: SObject, body: Body, *, creating: bool) -> Body:
     """The stored values of what a body sends; None where it sends null."""
-    if not isinstance(body, dict):
-        raise Refusal("JSON_PARSER_ERROR", "The HTTP entity body must be an object")
+    allowed = sobject.creating if creating else sobject.updating
     changes: Body = {}
     refused: list[str] = []
-    fields = sobject.fields
-    coercers = sobject.coercers
     for name, value in body.items():
+        coercer = allowed.get(name)
+        if coercer is not None:
+            changes[name] = None if value is None else coercer(value)
+            continue
         if name == "attributes":
             continue
-        field = fields.get(name) or sobject.field(name)
+        field = sobject.field(name)
         if field is None:
-            if isinstance(value, dict) and name.lower() in sobject.parents:
-                parent = sobject.parents[name.lower()]
-                changes[parent.name] = _named_parent(org, parent, value)
-                continue
-            raise Refusal(
-                "INVALID_FIELD", f"No such column '{name}' on sobject of type {sobject.name}"
-            )
-        if field.kind == "id":
+            parent = sobject.parents.get(name.lower())
+            if parent is None or not isinstance(value, dict):
+                raise Refusal(
+                    "INVALID_FIELD", f"No such column '{name}' on sobject of type {sobject.name}"
+                )
+            changes[parent.name] = _named_parent(org, parent, value)
+        elif field.kind == "id":
             raise _id_in_body(creating=creating)
-        if not (field.createable if creating else field.updateable):
+        elif field.name in allowed:
+            changes[field.name] = None if value is None else allowed[field.name](value)
+        else:
             refused.append(field.name)
-            continue
-        changes[field.name] = None if value is None else coercers[field.name](value)
     if refused:
-        raise Refusal(
-            "INVALID_FIELD_FOR_INSERT_UPDATE",
-            f"Unable to create/update fields: {', '.join(refused)}. Please check the security settings "
-            "of this field and verify that it is read/write for your profile or permission set.",
-            tuple(refused),
-        )
+        raise _read_only(refused)
     return changes
+
+
+def _read_only(fields: list[str]) -> Refusal:
+    return Refusal(
+        "INVALID_FIELD_FOR_INSERT_UPDATE",
+        f"Unable to create/update fields: {', '.join(fields)}. Please check the security settings "
+        "of this field and verify that it is read/write for your profile or permission set.",
+        tuple(fields),
+    )
 
 
 def _id_in_body(*, creating: bool) -> Refusal:
@@ -258,8 +260,8 @@ def _named_parent(org: Org, field: Field, named: Body) -> str:
     if not found:
         raise Refusal(
             "INVALID_FIELD",
-            f"Foreign key external ID: {str(value).lower()} not found for field {key.name} in entity "
-            f"{parent.name}",
+            f"Foreign key external ID: {str(value).lower()} not found for field {key.name} in "
+            f"entity {parent.name}",
         )
     if len(found) > 1:
         raise Refusal(
@@ -299,7 +301,8 @@ def _judge(change: Change, changes: Body) -> None:
     if rate and org.chance.random() < rate:
         raise Refusal(
             "UNABLE_TO_LOCK_ROW",
-            f"unable to obtain exclusive access to this record or 1 records: {record['Id'] or 'new'}",
+            "unable to obtain exclusive access to this record or 1 records: "
+            + (record["Id"] or "new"),
         )
 
 

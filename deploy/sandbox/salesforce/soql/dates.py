@@ -17,8 +17,13 @@ def is_date_word(word: str) -> bool:
     return any(word in words for words in (_FIXED, _COUNTED, _WEEKS, _MONTHS, _YEARS))
 
 
-def span_of(word: str, count: int | None, now: datetime) -> tuple[datetime, datetime] | None:
-    """The first instant of a date literal and the first after it; None when a count lacks or is too much."""
+def span_of(  # noqa: PLR0911  # one return a kind of literal
+    word: str, count: int | None, now: datetime
+) -> tuple[datetime, datetime] | None:
+    """The first instant of a date literal and the first after it.
+
+    None when a count is missing or out of place.
+    """
     if (count is not None) != (word in _COUNTED):
         return None
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,5 +1,6 @@
 """WHERE made into a predicate, and into the smallest set of records it need be asked of."""
 
+import operator
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -26,6 +27,7 @@ Test = Callable[[Record], bool]
 Inner = Callable[[Query], set[Any]]
 _LONG_TEXT = 255
 _PIECE = re.compile(r"\\.|.", re.DOTALL)
+_ORDERED = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _KINDS: dict[str, tuple[str, ...]] = {
     "boolean": ("boolean",),
@@ -64,26 +66,13 @@ def candidates(org: Org, sobject: SObject, condition: Condition | None) -> Itera
     table = org.tables[sobject.name]
     best: Callable[[], Iterable[Record]] = table.values
     least = len(table)
-    if condition is None:
-        return best()
-    low, high = None, None
-    for part in condition.parts if isinstance(condition, AllOf) else (condition,):
-        if not isinstance(part, Comparison) or len(part.path.parts) != 1:
-            continue
-        field = sobject.field(part.path.parts[0])
-        if field is None:
-            continue
-        if field.name == "SystemModstamp" and part.literal.kind == "datetime":
-            value = part.literal.value
-            assert isinstance(value, str)  # noqa: S101  # the parser made it
-            if part.operator in {">", ">="}:
-                low = max(low or value, value)
-            elif part.operator in {"<", "<="}:
-                high = min(high or value, value)
-            continue
-        found = _by_key(org, sobject, field, part)
+    parts = condition.parts if isinstance(condition, AllOf) else (condition,)
+    binding = [p for p in parts if isinstance(p, Comparison) and len(p.path.parts) == 1]
+    for part in binding:
+        found = _by_key(org, sobject, part)
         if found is not None and found[0] < least:
             least, best = found
+    low, high = _stamp_bounds(binding)
     if low is not None or high is not None:
         stamps = org.stamps(sobject)
         seconds = stamps.span(low, high)
@@ -92,10 +81,28 @@ def candidates(org: Org, sobject: SObject, condition: Condition | None) -> Itera
     return best()
 
 
+def _stamp_bounds(comparisons: list[Comparison]) -> tuple[str | None, str | None]:
+    """Between which instants SystemModstamp must lie, both included."""
+    low: str | None = None
+    high: str | None = None
+    for comparison in comparisons:
+        value = comparison.literal.value
+        if comparison.path.parts[0].lower() != "systemmodstamp" or not isinstance(value, str):
+            continue
+        if comparison.operator in {">", ">="}:
+            low = max(low or value, value)
+        elif comparison.operator in {"<", "<="}:
+            high = min(high or value, value)
+    return low, high
+
+
 def _by_key(
-    org: Org, sobject: SObject, field: Field, comparison: Comparison
+    org: Org, sobject: SObject, comparison: Comparison
 ) -> tuple[int, Callable[[], Iterable[Record]]] | None:
     """How many records an equality on an indexed field leaves, and how to get them."""
+    field = sobject.field(comparison.path.parts[0])
+    if field is None:
+        return None
     literal = comparison.literal
     if comparison.operator == "=" and literal.kind in {"string", "boolean"}:
         values = [literal.value]
@@ -120,7 +127,7 @@ def _by_key(
     return count, lambda: [record for key in keys for record in index.get(key)]
 
 
-def _comparison(
+def _comparison(  # one return a kind of comparison
     org: Org, sobject: SObject, comparison: Comparison, query: Query, inner: Inner
 ) -> Test:
     reached = reach(org, sobject, comparison.path, query)
@@ -135,23 +142,16 @@ def _comparison(
     if literal.kind == "range":
         return _in_range(reached, comparison.operator, literal)
     fold = field.fold
-    match comparison.operator:
-        case "=":
-            return lambda record: fold(get(record)) == value
-        case "!=":
-            return lambda record: fold(get(record)) != value
+    if comparison.operator == "=":
+        return lambda record: fold(get(record)) == value
+    if comparison.operator == "!=":
+        return lambda record: fold(get(record)) != value
     if field.kind in {"boolean", "id", "reference"} or value is None:
         raise Refusal(
             "INVALID_QUERY_FILTER_OPERATOR", f"invalid operator on {field.kind} field: {field.name}"
         )
-    match comparison.operator:
-        case "<":
-            return lambda record: (found := fold(get(record))) is not None and found < value
-        case "<=":
-            return lambda record: (found := fold(get(record))) is not None and found <= value
-        case ">":
-            return lambda record: (found := fold(get(record))) is not None and found > value
-    return lambda record: (found := fold(get(record))) is not None and found >= value
+    compares = _ORDERED[comparison.operator]
+    return lambda record: (found := fold(get(record))) is not None and compares(found, value)
 
 
 def _membership(reached: Reached, comparison: Comparison, inner: Inner) -> Test:
@@ -182,7 +182,7 @@ def _likeness(reached: Reached, literal: Literal_) -> Test:
     return lambda record: (found := get(record)) is not None and matches(found) is not None
 
 
-def _in_range(reached: Reached, operator: str, literal: Literal_) -> Test:
+def _in_range(reached: Reached, comparison: str, literal: Literal_) -> Test:
     """A date literal is a span: = is inside it, > after its end, < before its start."""
     get = reached.getter
     assert isinstance(literal.value, tuple)  # noqa: S101  # the parser made it
@@ -197,7 +197,7 @@ def _in_range(reached: Reached, operator: str, literal: Literal_) -> Test:
         ">": lambda found: found >= end,
         ">=": lambda found: found >= start,
     }
-    test = tests[operator]
+    test = tests[comparison]
     return lambda record: (found := get(record)) is not None and test(found)
 
 

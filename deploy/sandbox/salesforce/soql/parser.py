@@ -9,8 +9,8 @@
     simple     (condition) | NOT simple | path operator value | path [NOT] IN (values | query)
     value      'text' | number | TRUE | FALSE | NULL | date | dateTime | TODAY | LAST_N_DAYS:n ...
 
-AND and OR do not mix without parentheses, as in the original. Aggregates other than COUNT(), GROUP BY,
-TYPEOF and the like are refused as malformed.
+AND and OR do not mix without parentheses, as in the original. Aggregates other than COUNT(),
+GROUP BY, TYPEOF and the like are refused as malformed.
 """
 
 from datetime import UTC, datetime

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from deploy.sandbox.salesforce.errors import Refusal
+from deploy.sandbox.salesforce.errors import Refusal, naming_hint
 from deploy.sandbox.salesforce.fields import Field
 from deploy.sandbox.salesforce.objects import SObject
 from deploy.sandbox.salesforce.org import Org
@@ -81,9 +81,8 @@ def no_such_column(sobject: SObject, name: str, path: Path, query: Query) -> Ref
     return malformed(
         query.text,
         path.at,
-        f"No such column '{name}' on entity '{sobject.name}'. If you are attempting to use a custom "
-        "field, be sure to append the '__c' after the custom field name. Please reference your WSDL "
-        "or the describe call for the appropriate names.",
+        f"No such column '{name}' on entity '{sobject.name}'. "
+        + naming_hint("field", "__c", "custom field"),
         "INVALID_FIELD",
     )
 
@@ -92,8 +91,7 @@ def _no_relationship(sobject: SObject, name: str, path: Path, query: Query) -> R
     return malformed(
         query.text,
         path.at,
-        f"Didn't understand relationship '{name}' in field path. If you are attempting to use a custom "
-        "relationship, be sure to append the '__r' after the custom relationship name. Please "
-        f"reference your WSDL or the describe call for the appropriate names. ({sobject.name})",
+        f"Didn't understand relationship '{name}' in field path of {sobject.name}. "
+        + naming_hint("relationship", "__r", "custom relationship"),
         "INVALID_FIELD",
     )

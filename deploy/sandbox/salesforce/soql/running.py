@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from deploy.sandbox.salesforce.errors import Refusal
+from deploy.sandbox.salesforce.errors import Refusal, naming_hint
 from deploy.sandbox.salesforce.fields import Field
 from deploy.sandbox.salesforce.objects import SObject
 from deploy.sandbox.salesforce.org import Org
@@ -43,9 +43,8 @@ def run(org: Org, text: str, *, deleted: bool) -> Result:
         raise malformed(
             text,
             query.source_at,
-            f"sObject type '{query.source}' is not supported. If you are attempting to use a custom "
-            "object, be sure to append the '__c' after the entity name. Please reference your WSDL or "
-            "the describe call for the appropriate names.",
+            f"sObject type '{query.source}' is not supported. "
+            + naming_hint("object", "__c", "entity"),
             "INVALID_TYPE",
         )
     runner = _Runner(org, query, sobject, deleted=deleted)
@@ -161,10 +160,8 @@ class _Runner:
             raise malformed(
                 self._query.text,
                 query.source_at,
-                f"Didn't understand relationship '{query.source}' in FROM part of query call. If you "
-                "are attempting to use a custom relationship, be sure to append the '__r' after the "
-                "custom relationship name. Please reference your WSDL or the describe call for the "
-                "appropriate names.",
+                f"Didn't understand relationship '{query.source}' in FROM part of query call. "
+                + naming_hint("relationship", "__r", "custom relationship"),
                 "INVALID_TYPE",
             )
         child = self._org.schema.objects[link.sobject]

@@ -50,7 +50,7 @@ class Literal_(msgspec.Struct, frozen=True):  # noqa: N801  # typing owns the be
 
 
 Value: TypeAlias = (
-    "str | float | int | bool | None | tuple[str, str] | tuple[Literal_, ...] | Query"
+    "str | float | int | bool | tuple[str, str] | tuple[Literal_, ...] | Query | None"
 )
 
 
@@ -92,7 +92,7 @@ class OrderKey(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole query. ``counts``: SELECT COUNT(). ``source`` is the object, or a child relationship."""
+    """A whole query. ``counts``: SELECT COUNT(). ``source``: an object or a child relationship."""
 
     text: str
     select: tuple["Path | Function | Subquery", ...]
