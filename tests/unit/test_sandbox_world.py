@@ -71,7 +71,7 @@ def test_the_catalogue_shows_one_of_each_kind(world):
     assert {"good", "withQuantityBreaks", "outOfStock", "blocked"} <= set(shown["items"])
     near = shown["customers"]["nearCreditLimit"]
     assert near["creditLimit"] * Decimal("0.97") <= near["balance"] < near["creditLimit"]
-    assert len(shown["deals"]) == 4
+    assert len(shown["deals"]) == 10
 
 
 def test_an_order_file_names_items_by_majority_and_leaves_services_out(tmp_path):
