@@ -1,6 +1,7 @@
 """Between Salesforce's records and the canonical model; pure, held by golden files."""
 
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -14,6 +15,7 @@ from system_apis.crm.salesforce import wire
 
 __all__ = ["account_link", "deal", "order_record", "report_result", "without_account"]
 
+_CENT: Final = Decimal("0.01")
 PREFIX: Final = "sf:"
 _MAY_SUCCEED: Final = wire.NOT_NOW | {wire.WRITTEN_MEANWHILE}
 
@@ -70,11 +72,11 @@ def deal(found: wire.Deal, lines: list[wire.DealLine], local: str) -> Quote:
         lines=tuple(
             OrderLineRequest(
                 item=item_id(line.ProductCode or ""),
-                quantity=line.Quantity,
+                quantity=_quantity(line.Quantity),
                 unit_price=(
                     None
                     if line.UnitPrice is None
-                    else Money(amount=line.UnitPrice, currency=currency)
+                    else Money(amount=_price(line.UnitPrice), currency=currency)
                 ),
                 description=line.Description[:100] if line.Description else None,
             )
@@ -97,3 +99,15 @@ def account_link(found: wire.Account) -> AccountLink | None:
     if not found.ERP_Customer_No__c or not found.Id:
         return None
     return AccountLink(account=PREFIX + found.Id, customer=customer_id(found.ERP_Customer_No__c))
+
+
+def _quantity(number: Decimal) -> Decimal:
+    """A quantity without the zeros the vendor writes behind it."""
+    whole = number.to_integral_value()
+    return whole if whole == number else number
+
+
+def _price(amount: Decimal) -> Decimal:
+    """A price with its minor unit shown, and no digit less than it has."""
+    shortest = amount.quantize(_CENT)
+    return shortest if shortest == amount else amount

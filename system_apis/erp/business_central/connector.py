@@ -122,8 +122,8 @@ class BusinessCentral:
             orderby="startingDate desc",
             top="1",
         )
-        page = await self._company.read(path, wire.rates_decoder)
-        if not page.value:
+        page = await self._company.read_if_there(path, wire.rates_decoder)
+        if page is None or not page.value:
             raise refused("currency-mismatch")
         return mapping.exchange_rate(page.value[0], currency)
 

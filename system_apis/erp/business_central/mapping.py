@@ -136,7 +136,7 @@ def _ladder(
         list_price=Money(amount=_unit(rows[0].list_unit_price), currency=currency),
         steps=tuple(
             PriceStep(
-                minimum_quantity=row.minimum_quantity,
+                minimum_quantity=_quantity(row.minimum_quantity),
                 unit_price=Money(
                     amount=_net(row.unit_price, row.line_discount_percent), currency=currency
                 ),
@@ -167,7 +167,7 @@ def ladders_of_quote(
         for probe in probes:
             price = Money(amount=_net(probe.unit_price, probe.discount_percent), currency=currency)
             if not steps or steps[-1].unit_price != price:
-                lowest = Decimal(0) if not steps else probe.quantity
+                lowest = Decimal(0) if not steps else _quantity(probe.quantity)
                 steps.append(PriceStep(minimum_quantity=lowest, unit_price=price, basis="customer"))
         found.append(
             PriceLadder(
@@ -327,7 +327,7 @@ def _shipment(found: wire.Shipment) -> Shipment:
         order=OrderId(found.external_document_number or found.order_number),
         warehouse="",
         lines=tuple(
-            ShippedLine(item=item_id(line.line_object_number), quantity=line.quantity)
+            ShippedLine(item=item_id(line.line_object_number), quantity=_quantity(line.quantity))
             for line in found.sales_shipment_lines
             if line.line_type == wire.ITEM_LINE
         ),
@@ -345,7 +345,7 @@ def _invoice(found: wire.Invoice, local: str) -> Invoice:
         lines=tuple(
             InvoiceLine(
                 item=item_id(line.line_object_number),
-                quantity=line.quantity,
+                quantity=_quantity(line.quantity),
                 unit_price=Money(
                     amount=_net(line.unit_price, line.discount_percent), currency=currency
                 ),
@@ -399,6 +399,12 @@ def _unit(amount: Decimal) -> Decimal:
     """A unit price with at least the minor unit shown, and no more digits than it has."""
     shortest = amount.quantize(_CENT)
     return shortest if shortest == amount else amount
+
+
+def _quantity(number: Decimal) -> Decimal:
+    """A quantity without the zeros the vendor writes behind it."""
+    whole = number.to_integral_value()
+    return whole if whole == number else number
 
 
 def _instant(text: str) -> datetime | None:

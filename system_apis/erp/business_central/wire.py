@@ -317,6 +317,43 @@ class CreditMemo(Wire, frozen=True, kw_only=True):
     total_amount_excluding_tax: Decimal = Decimal(0)
 
 
+class Notification(Wire, frozen=True, kw_only=True):
+    """One change of a subscribed set."""
+
+    subscription_id: str
+    resource: str
+    change_type: str
+    client_state: str = ""
+    last_modified_date_time: str = ""
+
+
+class Notifications(msgspec.Struct, frozen=True, kw_only=True):
+    """A body of notifications, of several subscriptions perhaps."""
+
+    value: list[Notification]
+
+
+class NewSubscription(Wire, frozen=True, kw_only=True):
+    """Where changes of a set are to be told."""
+
+    notification_url: str
+    resource: str
+    client_state: str
+
+
+class Subscription(Wire, frozen=True, kw_only=True):
+    """A subscription; it lives for three days."""
+
+    subscription_id: str
+    notification_url: str
+    resource: str
+    expiration_date_time: str = ""
+    etag: str = msgspec.field(default="", name="@odata.etag")
+
+
+VALIDATION_TOKEN: Final = "validationToken"  # noqa: S105  # a parameter's name
+COLLECTION: Final = "collection"
+SUBSCRIPTIONS: Final = "subscriptions"
 ITEM_LINE: Final = "Item"
 DRAFT: Final = "Draft"
 IN_REVIEW: Final = "In_x0020_Review"
@@ -336,6 +373,8 @@ quote_decoder: Final = msgspec.json.Decoder(Quote)
 quote_lines_decoder: Final = msgspec.json.Decoder(Page[QuoteLine])
 invoices_decoder: Final = msgspec.json.Decoder(Page[Invoice])
 shipments_decoder: Final = msgspec.json.Decoder(Page[Shipment])
+notifications_decoder: Final = msgspec.json.Decoder(Notifications)
+subscriptions_decoder: Final = msgspec.json.Decoder(Page[Subscription])
 credit_memo_decoder: Final = msgspec.json.Decoder(CreditMemo)
 credit_memos_decoder: Final = msgspec.json.Decoder(Page[CreditMemo])
 
