@@ -1,0 +1,140 @@
+"""A circuit opens, tries once, and closes; nobody who is cancelled or late moves it."""
+
+import pytest
+
+from runtime.guard import Breaker, BreakerSettings
+from tests.sandbox_callers import TurnedClock
+
+SETTINGS = BreakerSettings(failures=3, open_seconds=2.0, longest_open_seconds=7.0)
+
+
+@pytest.fixture
+def clock():
+    return TurnedClock()
+
+
+@pytest.fixture
+def changes():
+    return []
+
+
+@pytest.fixture
+def breaker(clock, changes):
+    return Breaker(
+        "erp.write",
+        clock=clock,
+        settings=SETTINGS,
+        on_change=lambda name, old, new: changes.append((name, old, new)),
+    )
+
+
+def fails(breaker, times=1):
+    for _ in range(times):
+        with breaker.admit() as permit:
+            permit.failed()
+
+
+def test_three_failures_in_a_row_open_it_and_a_success_between_forgives(breaker, changes):
+    fails(breaker, 2)
+    with breaker.admit() as permit:
+        permit.succeeded()
+    fails(breaker, 2)
+    assert breaker.state == "closed"
+    fails(breaker)
+    assert breaker.state == "open"
+    assert breaker.admit() is None
+    assert changes == [("erp.write", "closed", "open")]
+
+
+def test_after_its_time_exactly_one_trial_is_admitted_at_a_time(breaker, clock):
+    fails(breaker, 3)
+    clock.turn(1.99)
+    assert breaker.admit() is None
+    clock.turn(0.01)
+    trial = breaker.admit()
+    assert trial is not None
+    assert trial.trial
+    assert [breaker.admit() for _ in range(10)] == [None] * 10
+
+
+def test_a_trial_that_succeeds_closes_it_for_everybody(breaker, clock, changes):
+    fails(breaker, 3)
+    clock.turn(2.0)
+    with breaker.admit() as trial:
+        trial.succeeded()
+    assert breaker.state == "closed"
+    assert all(breaker.admit() is not None for _ in range(10))
+    assert [new for _, _, new in changes] == ["open", "half-open", "closed"]
+
+
+def test_each_trial_that_fails_doubles_the_time_up_to_a_longest(breaker, clock):
+    fails(breaker, 3)
+    waited = []
+    for _ in range(4):
+        waited.append(breaker.standing().retry_after)
+        clock.turn(waited[-1])
+        fails(breaker)
+    assert waited == [2.0, 4.0, 7.0, 7.0]
+
+
+def test_a_trial_that_is_cancelled_leaves_its_place_to_the_next_one(breaker, clock):
+    fails(breaker, 3)
+    clock.turn(2.0)
+    with pytest.raises(KeyboardInterrupt), breaker.admit():
+        raise KeyboardInterrupt
+    assert breaker.state == "half-open"
+    second = breaker.admit()
+    assert second is not None
+    second.succeeded()
+    assert breaker.state == "closed"
+
+
+def test_cancelled_calls_never_count_as_failures(breaker):
+    for _ in range(100):
+        with breaker.admit():
+            pass
+    assert breaker.state == "closed"
+    assert breaker.standing().failures == 0
+
+
+def test_a_straggler_from_before_the_trip_can_neither_close_nor_reopen_it(breaker, clock):
+    early_success, early_failure = breaker.admit(), breaker.admit()
+    fails(breaker, 3)
+    early_success.succeeded()
+    assert breaker.state == "open"
+    clock.turn(2.0)
+    trial = breaker.admit()
+    early_failure.failed()
+    assert breaker.state == "half-open"
+    trial.succeeded()
+    assert breaker.state == "closed"
+
+
+def test_a_permit_reports_once(breaker):
+    permit = breaker.admit()
+    for _ in range(10):
+        permit.failed()
+    assert breaker.standing().failures == 1
+
+
+def test_half_of_the_latest_calls_failing_opens_it_though_never_three_in_a_row(clock):
+    breaker = Breaker(
+        "erp.read",
+        clock=clock,
+        settings=BreakerSettings(failures=3, ratio=0.5, window=20, minimum=20),
+    )
+    for _ in range(9):
+        fails(breaker)
+        with breaker.admit() as permit:
+            permit.succeeded()
+    assert breaker.state == "closed"
+    fails(breaker, 2)
+    assert breaker.state == "open"
+
+
+def test_an_operator_trips_and_resets_it(breaker):
+    breaker.trip()
+    assert breaker.admit() is None
+    assert "open" in repr(breaker)
+    breaker.reset()
+    assert breaker.admit() is not None
