@@ -89,6 +89,7 @@ class Crm(Protocol):
         scope=WRITE,
         criticality="sync",
         limit="orders",
+        idempotency="optional",
         max_body_bytes=2_097_152,
     )
     async def report_orders(self, body: Reports) -> ReportResults:

@@ -164,6 +164,7 @@ class Erp(Protocol):
         status=201,
         criticality="capture",
         limit="orders",
+        idempotency="optional",
         max_body_bytes=2_097_152,
         problems=("business-rule", "customer-blocked"),
     )
@@ -182,6 +183,7 @@ class Erp(Protocol):
         scope=WRITE,
         criticality="capture",
         limit="orders",
+        idempotency="optional",
         problems=("order-not-cancellable",),
     )
     async def cancel_order(self, body: CancelErpOrder) -> Cancelled:
@@ -199,6 +201,7 @@ class Erp(Protocol):
         scope=WRITE,
         status=201,
         limit="orders",
+        idempotency="optional",
         max_body_bytes=2_097_152,
         problems=("business-rule",),
     )

@@ -96,6 +96,7 @@ class Wms(Protocol):
         status=201,
         criticality="capture",
         limit="orders",
+        idempotency="optional",
         max_body_bytes=2_097_152,
         problems=("business-rule",),
     )
@@ -114,13 +115,21 @@ class Wms(Protocol):
         scope=WRITE,
         criticality="capture",
         limit="orders",
+        idempotency="optional",
         problems=("order-not-cancellable",),
     )
     async def cancel_release(self, body: CancelRelease) -> ReleaseCancelled:
         """Take a fulfilment order back that has not been shipped."""
         ...
 
-    @operation("POST", "/release-holds", scope=WRITE, criticality="capture", limit="orders")
+    @operation(
+        "POST",
+        "/release-holds",
+        scope=WRITE,
+        criticality="capture",
+        limit="orders",
+        idempotency="optional",
+    )
     async def hold_release(self, body: HoldRelease) -> WarehouseOrder:
         """Stop or let go on the picking of an order."""
         ...

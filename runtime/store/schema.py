@@ -168,10 +168,9 @@ idempotency = Table(
     Column("scope", Text, primary_key=True),
     Column("key", Text, primary_key=True),
     Column("fingerprint", Text, nullable=False),
-    Column("claimed_until", BigInteger, nullable=False),
-    Column("status", SmallInteger),  # null while the first call is in flight
-    Column("headers", LargeBinary),
-    Column("body", LargeBinary),
+    Column("status", SmallInteger, nullable=False),
+    Column("headers", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
 )

@@ -1,55 +1,117 @@
-"""Statements compiled once and run many times."""
+"""Statements compiled once and run for many rows in one call.
+
+Core's own executemany builds a parameter set per row; for the handful of statements behind every
+order that is most of their cost. The text still comes from Core, so dialects and schema stay its
+business. SQLite takes the rows one by one within the driver; PostgreSQL takes them as one array
+for each column, so that a group is one statement and one round trip. Values must be what the
+drivers take: int, str, bytes, bool, None.
+"""
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Insert, Table, Update, bindparam, insert
+from sqlalchemy import (
+    ClauseElement,
+    Column,
+    Connection,
+    Dialect,
+    Insert,
+    Table,
+    and_,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as insert_into_postgresql
 from sqlalchemy.dialects.sqlite import insert as insert_into_sqlite
+from sqlalchemy.sql.selectable import TableValuedAlias
 
 Row = Mapping[str, Any]
 
 
-class Prepared:
-    """An insert or update compiled for one dialect, run for many rows in one call.
+class Bulk:
+    """An insert or update for many rows."""
 
-    Core's own executemany builds a parameter set per row; for the handful of statements behind
-    every order that is most of their cost. The text still comes from Core, so both dialects and
-    the schema stay its business. Values must be what the driver takes: int, str, bytes, bool, None.
-    """
-
-    def __init__(self, statement: Insert | Update, dialect: Dialect) -> None:
+    def __init__(self, statement: ClauseElement, names: Sequence[str], dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
         self._text = str(compiled)
+        self._names = tuple(names)
         order: Sequence[str] | None = getattr(compiled, "positiontup", None)
         self._positional = itemgetter(*order) if order else None
 
     def run(self, connection: Connection, rows: Sequence[Row]) -> int:
-        """Run once for each row and answer how many rows of the table were touched in all."""
+        """Run for every row, and answer how many rows of the table were touched in all."""
         if not rows:
             return 0
-        pick = self._positional
-        values = rows if pick is None else [pick(row) for row in rows]
-        return int(connection.exec_driver_sql(self._text, values).rowcount)
+        if self._positional is not None:
+            values = [self._positional(row) for row in rows]
+            return int(connection.exec_driver_sql(self._text, values).rowcount)
+        columns = {name: [row[name] for row in rows] for name in self._names}
+        return int(connection.exec_driver_sql(self._text, columns).rowcount)
 
 
-def inserting(table: Table, dialect: Dialect, *, ignoring: bool = False) -> Prepared:
-    """Insert into `table`; with `ignoring`, rows that collide with a unique key are left out."""
-    columns = [c.name for c in table.columns if not _is_numbered(table, c.name)]
+def inserting(table: Table, dialect: Dialect, *, ignoring: bool = False) -> Bulk:
+    """Insert rows that name every column but a numbered one.
+
+    With `ignoring`, rows that collide with a unique key are left out, and not counted.
+    """
+    columns = [c for c in table.columns if c is not table.autoincrement_column]
+    names = [c.name for c in columns]
     statement: Insert
-    if not ignoring:
-        statement = insert(table)
-    elif dialect.name == "sqlite":
-        statement = insert_into_sqlite(table).on_conflict_do_nothing()
+    if dialect.name == "sqlite":
+        into_sqlite = insert_into_sqlite(table)
+        statement = into_sqlite.on_conflict_do_nothing() if ignoring else into_sqlite
+        statement = statement.values({c.name: _bind(c.name, c) for c in columns}).inline()
     else:
-        statement = insert_into_postgresql(table).on_conflict_do_nothing()
-    return Prepared(_named(statement, table, columns), dialect)
+        rows = _arrays({c.name: c for c in columns})
+        source = select(*(rows.c[name] for name in names))
+        into = insert_into_postgresql(table) if ignoring else insert(table)
+        statement = into.from_select(names, source, include_defaults=False)
+        if ignoring:
+            statement = statement.on_conflict_do_nothing()  # type: ignore[attr-defined]  # from_select keeps the dialect's insert
+    return Bulk(statement, names, dialect)
 
 
-def _named(statement: Insert, table: Table, columns: Sequence[str]) -> Insert:
-    return statement.values({c: bindparam(c, type_=table.c[c].type) for c in columns}).inline()
+def updating(
+    table: Table,
+    dialect: Dialect,
+    *,
+    where: Mapping[str, str],
+    sets: Mapping[str, str],
+    clears: Sequence[str] = (),
+) -> Bulk:
+    """Update one row of the table for each row given.
+
+    `where` and `sets` map columns to the names of the values in a row; `clears` are set to null.
+    The names in `where` must differ from every column's.
+    """
+    named = {name: table.c[column] for column, name in {**where, **sets}.items()}
+    if dialect.name == "sqlite":
+        found: Any = {name: _bind(name, column) for name, column in named.items()}
+    else:
+        found = _arrays(named).c
+    statement = (
+        update(table)
+        .where(and_(*(table.c[column] == found[name] for column, name in where.items())))
+        .values({column: found[name] for column, name in sets.items()})
+    )
+    if clears:
+        statement = statement.values(dict.fromkeys(clears, _NULL))
+    return Bulk(statement, list(named), dialect)
 
 
-def _is_numbered(table: Table, column: str) -> bool:
-    return table.c[column] is table.autoincrement_column
+_NULL = select(None).scalar_subquery()
+
+
+def _bind(name: str, column: Column[Any]) -> Any:
+    return bindparam(name, type_=column.type)
+
+
+def _arrays(named: Mapping[str, Column[Any]]) -> TableValuedAlias:
+    """The rows of a call as a table: one array parameter for each column."""
+    arrays = [bindparam(name, type_=ARRAY(column.type)) for name, column in named.items()]
+    return func.unnest(*arrays).table_valued(*named, name="given").render_derived()

@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from runtime.journal.answering import Answered, Claimed, FingerprintDiffers, InFlight
+from runtime.journal.answering import KeptAnswer
 from runtime.journal.auditing import Checkpoint
 from runtime.journal.faults import KeyReused
 from runtime.journal.journal import SignalTo
 from runtime.journal.process import Term
+from runtime.journal.times import to_micros
 from runtime.store.schema import audit
 from tests.journal_orders import (  # noqa: F401  # store_url is a fixture
     SOON,
@@ -26,7 +27,7 @@ from tests.journal_orders import (  # noqa: F401  # store_url is a fixture
 
 pytestmark = pytest.mark.anyio
 
-MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+DAY = timedelta(days=1)
 
 
 @pytest.fixture
@@ -40,42 +41,50 @@ async def journal(store_url, clock):  # noqa: F811  # the fixture
         yield a_journal(store, [the_order_process(Vendor())], clock=clock)
 
 
-async def claimed(journal, key="k", fingerprint="body"):
-    return await journal.claim("crm", key, fingerprint, lease=MINUTE, keep=DAY)
+def an_answer(clock, key="k", *, body=b'{"id":1}', fingerprint="body"):
+    return KeptAnswer(
+        scope="crm",
+        key=key,
+        fingerprint=fingerprint,
+        status=201,
+        headers=b'[["a","b"]]',
+        body=body,
+        expires_at=to_micros(clock.now() + DAY),
+    )
 
 
-async def test_one_of_many_callers_gets_the_key(journal):
-    """The others are told that it is in flight, and after the answer get it byte for byte."""
-    claims = await asyncio.gather(*(claimed(journal) for _ in range(50)))
-    assert claims.count(Claimed()) == 1
-    assert claims.count(InFlight()) == 49
-
+async def test_an_answer_is_kept_byte_for_byte(journal, clock):
+    """Whoever repeats the key gets what the first was told; another scope knows nothing of it."""
     assert await journal.idempotent_answer("crm", "k") is None
-    await journal.store_answer("crm", "k", status=201, headers=b'[["a","b"]]', body=b'{"id":1}')
-    answer = Answered(status=201, headers=b'[["a","b"]]', body=b'{"id":1}')
-    assert await claimed(journal) == answer
+    answer = an_answer(clock)
+    await journal.store_answer(answer)
+
     assert await journal.idempotent_answer("crm", "k") == answer
-    assert await claimed(journal, fingerprint="other") == FingerprintDiffers()
-    assert await journal.claim("partner", "k", "other", lease=MINUTE, keep=DAY) == Claimed()
+    assert await journal.idempotent_answer("partner", "k") is None
 
 
-async def test_a_claim_of_a_dead_caller_lapses(journal, clock):
-    """A crash between claim and answer locks nobody out for longer than the lease."""
-    assert await claimed(journal) == Claimed()
-    clock.forward(timedelta(seconds=61))
-    claims = await asyncio.gather(*(claimed(journal) for _ in range(5)))
-    assert claims.count(Claimed()) == 1
-    await journal.release_key("crm", "k")
-    assert await claimed(journal) == Claimed()
+async def test_the_first_answer_of_a_key_stays(journal, clock):
+    """Two gateways may both have let a call through; every later caller gets the same answer."""
+    first = an_answer(clock)
+    await asyncio.gather(
+        *(journal.store_answer(an_answer(clock, f"k{n}")) for n in range(5)),
+        journal.store_answer(first),
+    )
+    await journal.store_answer(an_answer(clock, body=b"late", fingerprint="other"))
+
+    assert await journal.idempotent_answer("crm", "k") == first
 
 
 async def test_keys_are_forgotten_in_time(journal, clock):
     """After the time of keeping, a key is as good as new, and its row goes."""
-    await claimed(journal)
-    await journal.store_answer("crm", "k", status=200, headers=b"", body=b"")
+    await journal.store_answer(an_answer(clock))
     clock.forward(timedelta(days=2))
     assert await journal.idempotent_answer("crm", "k") is None
-    assert await claimed(journal, fingerprint="new") == Claimed()
+
+    await journal.store_answer(an_answer(clock, body=b"new"))
+    kept = await journal.idempotent_answer("crm", "k")
+    assert kept is not None
+    assert kept.body == b"new"
     clock.forward(timedelta(days=2))
     assert await journal.forget_expired_keys() == 1
     assert await journal.forget_expired_keys() == 0

@@ -2,6 +2,10 @@
 
 import msgspec
 
+from deploy.sandbox.credentials import APP_ID as CLIENT_ID
+from deploy.sandbox.credentials import APP_SECRET as CLIENT_SECRET
+from deploy.sandbox.credentials import TENANT_ID
+
 __all__ = [
     "CLIENT_ID",
     "CLIENT_SECRET",
@@ -13,11 +17,8 @@ __all__ = [
     "Tenant",
 ]
 
-TENANT_ID = "5c1e2a34-7d0b-4f86-9a63-0e8b7f21d4c9"
 RESOURCE = "https://api.businesscentral.dynamics.com"
 SCOPE = f"{RESOURCE}/.default"
-CLIENT_ID = "b7a4f6d2-31c8-4e95-8f0a-6d29c4e7130b"
-CLIENT_SECRET = "business-central-dev-secret"  # noqa: S105  # the sandbox's own, known to everybody
 COMPANY_NAME = "Crossdock Trading"
 
 

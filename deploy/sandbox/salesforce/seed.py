@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from decimal import Decimal
 
+from deploy.sandbox.credentials import ORGANIZATION_ID as ORGANIZATION
 from deploy.sandbox.identifiers import salesforce_id
 from deploy.sandbox.salesforce.change import money
 from deploy.sandbox.salesforce.opportunities import expected_revenue, stage_fields
@@ -16,7 +17,6 @@ from deploy.sandbox.world import Deal, DealLine, World, WorldCustomer, WorldItem
 
 __all__ = ["INTEGRATION_USER", "ORGANIZATION", "SALES_USER", "STANDARD_BOOK", "plant"]
 
-ORGANIZATION = salesforce_id("00D", 100_001)
 INTEGRATION_USER = salesforce_id("005", 100_001)
 SALES_USER = salesforce_id("005", 100_002)
 STANDARD_BOOK = salesforce_id("01s", 100_001)

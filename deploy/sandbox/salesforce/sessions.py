@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from deploy.sandbox.credentials import CLIENT_ID, CLIENT_SECRET
 from deploy.sandbox.salesforce.errors import Refusal
 from deploy.sandbox.salesforce.org import Org
 
@@ -29,8 +30,8 @@ class ConnectedApp(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 DEVELOPMENT_APP = ConnectedApp(
-    client_id="crossdock",
-    secret="crossdock-sandbox-secret",  # noqa: S106  # sandbox only
+    client_id=CLIENT_ID,
+    secret=CLIENT_SECRET,
 )
 
 

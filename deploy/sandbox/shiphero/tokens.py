@@ -4,13 +4,13 @@ from datetime import timedelta
 from hashlib import sha256
 
 from deploy.sandbox.clock import Clock
+from deploy.sandbox.credentials import CLIENT_ID as USERNAME
+from deploy.sandbox.credentials import CLIENT_SECRET as PASSWORD
 from deploy.sandbox.shiphero.moments import write_moment
 from deploy.sandbox.vault import Vault
 
 __all__ = ["PASSWORD", "USERNAME", "Tokens"]
 
-USERNAME = "crossdock"
-PASSWORD = "crossdock-sandbox-secret"  # noqa: S105  # the sandbox's own, public on purpose
 LIFETIME = timedelta(days=28)
 
 

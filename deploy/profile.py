@@ -1,0 +1,229 @@
+"""What the system is run with: the environment, and `crossdock.toml` or the sandbox profile.
+
+`Settings` are the few things a process must know before it can read anything. `Configuration` is
+everything else, in the sections of `crossdock.toml`; the sandbox profile is the same document, made
+here, with development clients and the addresses of the vendor simulators.
+"""
+
+import hashlib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+import msgspec
+
+from deploy.addresses import Addresses
+from gateway.config import GatewayConfig, from_document
+from gateway.config import reference as resolve
+from process_apis.pricing_credit.settings import PricingSettings
+from process_apis.quote_to_order.settings import OrderSettings
+from runtime.budget import Allowance, Bucket, Window
+from system_apis.crm.salesforce.settings import SalesforceSettings
+from system_apis.erp.business_central.settings import BusinessCentralSettings
+from system_apis.wms.shiphero.settings import ShipHeroSettings
+
+Profile = Literal["sandbox", "file"]
+
+BUSINESS_CENTRAL: Final = Allowance(windows=(Window(limit=6000, seconds=300),), concurrency=5)
+"""Per user: 6,000 requests in any five minutes, five running at once."""
+SHIPHERO: Final = Allowance(
+    windows=(Window(limit=7000, seconds=300),), bucket=Bucket(capacity=4004, restore=60)
+)
+"""Per account: 4,004 credits restored at 60 a second, and 7,000 requests in any five minutes."""
+SALESFORCE: Final = Allowance(daily=100_000, concurrency=25)
+"""Per org: the 24-hour allocation, which the answers' own header corrects, and 25 long calls."""
+
+_SECRETS: Final = ("client_secret", "password", "webhook_secrets")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process is told by its environment and command line."""
+
+    port: int = 8080
+    sandbox_port: int = 8090
+    data: Path = Path(".crossdock")
+    config: Path | None = None
+    """A `crossdock.toml`; without one the sandbox profile is run."""
+    limits: bool = True
+    """Whether the documented limits of the sandbox's vendors are kept."""
+    crash_at: str | None = None
+    """For campaigns: `point:n`, where the process kills itself."""
+
+    @classmethod
+    def from_environment(cls, **overrides: Any) -> Self:
+        """Read `CROSSDOCK_*`; what is given here wins over it."""
+        addresses = Addresses.from_environment()
+        config = os.environ.get("CROSSDOCK_CONFIG")
+        told: dict[str, Any] = {
+            "port": addresses.port,
+            "sandbox_port": addresses.sandbox_port,
+            "data": addresses.data,
+            "config": Path(config) if config else None,
+            "limits": os.environ.get("CROSSDOCK_SANDBOX_LIMITS", "on") != "off",
+            "crash_at": os.environ.get("CROSSDOCK_CRASH_AT"),
+        }
+        return cls(**told | {key: value for key, value in overrides.items() if value is not None})
+
+    @property
+    def profile(self) -> Profile:
+        """Which configuration is run."""
+        return "file" if self.config else "sandbox"
+
+
+class Systems(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The systems behind the company's tiers, and what each account allows."""
+
+    business_central: BusinessCentralSettings
+    salesforce: SalesforceSettings
+    shiphero: ShipHeroSettings
+    allowances: Mapping[str, Allowance] = msgspec.field(
+        default_factory=lambda: {
+            "business_central": BUSINESS_CENTRAL,
+            "salesforce": SALESFORCE,
+            "shiphero": SHIPHERO,
+        }
+    )
+
+
+class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the journal is kept. Without `url`, in SQLite in the data directory."""
+
+    url: str | None = None
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the system is run with. Secrets are resolved; it is never logged."""
+
+    gateway: GatewayConfig
+    systems: Systems
+    store: StoreSettings = StoreSettings()
+    pricing: PricingSettings = PricingSettings()
+    orders: OrderSettings = OrderSettings()
+
+    def __repr__(self) -> str:
+        return f"<Configuration of {self.gateway.gateway.public_url}>"
+
+
+_GATEWAY_SECTIONS: Final = frozenset(GatewayConfig.__struct_encode_fields__)
+
+
+def configuration(settings: Settings) -> Configuration:
+    """Read the whole configuration.
+
+    Raises:
+        gateway.config.ConfigError: the gateway's sections are faulty; it carries every fault.
+        msgspec.ValidationError: another section is faulty; the message names the place.
+    """
+    document = (
+        tomllib.loads(settings.config.read_text(encoding="utf-8"))
+        if settings.config is not None
+        else sandbox(settings)
+    )
+    gateway = {key: value for key, value in document.items() if key in _GATEWAY_SECTIONS}
+    rest = {key: value for key, value in document.items() if key not in _GATEWAY_SECTIONS}
+    rest["systems"] = {
+        name: _resolved(section) for name, section in rest.get("systems", {}).items()
+    }
+    return msgspec.convert({**rest, "gateway": from_document(gateway)}, Configuration, strict=True)
+
+
+def _resolved(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace `env:` and `file:` references of secrets by what they refer to."""
+    made = dict(section)
+    for name in _SECRETS:
+        value = made.get(name)
+        if isinstance(value, str):
+            made[name] = resolve(value)
+        elif isinstance(value, list):
+            made[name] = [resolve(each) for each in value]
+    return made
+
+
+# -- the sandbox profile --------------------------------------------------------------------------
+
+_SALES: Final = (
+    "pricing:read", "credit:read", "tax:read", "stock:read", "quotes:validate",
+    "orders:write", "orders:read", "customers:read",
+)  # fmt: skip
+_PARTNER: Final = ("pricing:read", "stock:read", "orders:write", "orders:read")
+_INNER: Final = (
+    "process:pricing-credit", "process:orders:read", "process:orders:write", "system:erp:read",
+    "system:erp:write", "system:crm:read", "system:crm:write", "system:wms:read",
+    "system:wms:write", "system:tax:read",
+)  # fmt: skip
+_OPERATIONS: Final = ("operations:read", "operations:write")
+CLIENTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "crm": {"scopes": _SALES, "accounts": "*", "plan": "internal"},
+    "partner-acme": {"scopes": _PARTNER, "accounts": ("cust_20001",), "plan": "partner"},
+    "partner-globex": {"scopes": _PARTNER, "accounts": ("cust_20005",), "plan": "partner"},
+    "operator": {"scopes": (*_SALES, *_OPERATIONS, *_INNER), "accounts": "*", "plan": "internal"},
+    "order-file": {
+        "scopes": ("orders:write", "orders:read", "orders:agreed-prices", "operations:read"),
+        "accounts": "*",
+        "plan": "unlimited",
+    },
+}
+"""The development clients; each one's secret is `<client>-dev-secret`."""
+
+
+def sandbox(settings: Settings) -> dict[str, Any]:
+    """Make the sandbox profile: what a `crossdock.toml` for the simulators would say."""
+    from deploy.sandbox import credentials  # noqa: PLC0415  # only this profile knows a simulator
+
+    vendors = f"http://127.0.0.1:{settings.sandbox_port}"
+    return {
+        "gateway": {
+            "public_url": f"http://127.0.0.1:{settings.port}",
+            "issuer": {"enabled": True},
+        },
+        "plans": {
+            "internal": _plan(20_000),
+            "partner": _plan(600),
+            "unlimited": {},
+            "standard": _plan(600),
+        },
+        "clients": {name: _client(name, said) for name, said in CLIENTS.items()},
+        "systems": {
+            "business_central": {
+                "base_url": f"{vendors}/business_central",
+                "token_url": f"{vendors}/business_central",
+                "tenant": credentials.TENANT_ID,
+                "environment": credentials.ENVIRONMENT,
+                "company": "Crossdock Trading",
+                "client_id": credentials.APP_ID,
+                "client_secret": credentials.APP_SECRET,
+            },
+            "salesforce": {
+                "base_url": f"{vendors}/salesforce",
+                "client_id": credentials.CLIENT_ID,
+                "client_secret": credentials.CLIENT_SECRET,
+                "organization_id": credentials.ORGANIZATION_ID,
+            },
+            "shiphero": {
+                "base_url": f"{vendors}/shiphero",
+                "username": credentials.CLIENT_ID,
+                "password": credentials.CLIENT_SECRET,
+                "webhook_secrets": [credentials.CLIENT_SECRET],
+            },
+            **({} if settings.limits else {"allowances": {}}),
+        },
+    }
+
+
+def _plan(a_minute: int) -> dict[str, Any]:
+    """A plan of so many calls a minute in each class, spread by a tenth of it in any second."""
+    windows = [{"quota": a_minute, "seconds": 60}, {"quota": max(a_minute // 10, 60), "seconds": 1}]
+    return dict.fromkeys(("checks", "orders", "reads", "operations"), windows)
+
+
+def _client(name: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    accounts = said["accounts"]
+    digest = hashlib.sha256(f"{name}-dev-secret".encode()).hexdigest()
+    return {
+        "secrets": [f"sha256:{digest}"],
+        "scopes": list(said["scopes"]),
+        "accounts": accounts if accounts == "*" else list(accounts),
+        "plan": said["plan"],
+    }
