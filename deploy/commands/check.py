@@ -40,24 +40,10 @@ def _configured() -> Path | None:
 
 
 def _faults(file: Path | None) -> list[str]:
-    """Answer the faults of form, or where there are none, those that the contracts show."""
-    import tomllib  # noqa: PLC0415  # start-up time
-
-    import msgspec  # noqa: PLC0415  # start-up time
-
-    from contracts.governance.openapi import blessed  # noqa: PLC0415  # start-up time
-    from contracts.versions import supported  # noqa: PLC0415  # start-up time
-    from deploy.profile import Settings, configuration  # noqa: PLC0415  # start-up time
-    from gateway.config import ConfigError, check  # noqa: PLC0415  # start-up time
-    from gateway.routes import compile_documents  # noqa: PLC0415  # start-up time
+    from deploy.checking import faults_of  # noqa: PLC0415  # start-up time
+    from deploy.profile import Settings  # noqa: PLC0415  # start-up time
 
     try:
-        made = configuration(Settings.from_environment(config=file))
-    except ConfigError as error:
-        return [str(fault) for fault in error.faults]
-    except (msgspec.ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        return [f"{file}: {error}"]
-    except (OSError, ValueError, KeyError) as error:
-        return [f"{file}: a reference to a secret cannot be followed: {error}"]
-    documents = [blessed(api) for api in supported()]
-    return [str(fault) for fault in check(made.gateway, compile_documents(documents))]
+        return [str(fault) for fault in faults_of(Settings.from_environment(config=file))]
+    except OSError as error:
+        raise click.ClickException(f"{file} cannot be read: {error.strerror}.") from None
