@@ -33,7 +33,7 @@ class Address(msgspec.Struct, frozen=True):
     company: str | None = None
     steps: tuple[tuple[str, str | None], ...] = ()
 
-    def operation(self, method: str) -> str:
+    def operation(self, method: str) -> str:  # noqa: PLR0911  # one return per kind of address
         """What the fault switch and the journal call a request to it."""
         if self.api in {"token", "desk", "nowhere"}:
             return self.api
@@ -41,6 +41,8 @@ class Address(msgspec.Struct, frozen=True):
             verb = "list" if self.company is None else "get"
             return f"companies.{verb if method == 'GET' else _VERBS.get(method, method.lower())}"
         name, key = self.steps[-1]
+        if name == "$count" and len(self.steps) > 1:
+            return f"{self.steps[-2][0]}.list"
         if name[0] == "$":
             return name[1:]
         if name.lower().startswith(ACTION.lower()) and len(self.steps) > 1:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["CENT", "Totals", "calculate", "cents", "exact", "money"]
+__all__ = ["CENT", "Totals", "calculate", "cents", "exact", "money", "written"]
 
 CENT = Decimal("0.01")
 _HUNDRED = Decimal(100)
@@ -33,6 +33,11 @@ def exact(number: Any) -> Decimal:
 def money(amount: Decimal) -> Decimal:
     """Rounded to the cent, half away from zero."""
     return amount.quantize(CENT, ROUND_HALF_UP)
+
+
+def written(quantity: Decimal) -> str:
+    """A quantity as the vendor writes it in a sentence: no superfluous zeros."""
+    return f"{quantity.normalize():f}"
 
 
 def cents(amount: Decimal) -> int:

@@ -28,7 +28,7 @@ __all__ = ["Batch"]
 
 LARGEST = 100
 _BEFORE = frozenset({"error_before", "throttle", "outage", "reset"})
-_POSTING = ("shipAndInvoice", "post", "postAndSend", "cancel", "cancelAndSend")
+_POSTING = frozenset({"shipandinvoice", "post", "postandsend", "cancel", "cancelandsend"})
 
 
 class _Rollback(Exception):  # noqa: N818  # control flow, not an error anybody sees
@@ -98,7 +98,7 @@ class Batch:
             reply = self._one(operation)
             replies.append(reply)
             failed = failed or reply.status >= 400  # noqa: PLR2004  # an error status
-            action = operation.call.address.operation("POST").rpartition(".")[2]
+            action = operation.call.address.operation("POST").rpartition(".")[2].lower()
             if action in _POSTING and not failed:
                 return
         if failed:

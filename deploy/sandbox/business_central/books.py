@@ -42,6 +42,7 @@ _CODED = (
     "shipmentMethods",
     "paymentMethods",
     "customerPaymentJournals",
+    "customerReturnReasons",
 )
 _KEYS = ("number", "externalDocumentNumber", "customerNumber", "orderNumber")
 _HUNDREDTH = Decimal("0.01")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from deploy.sandbox.business_central.amounts import Totals, calculate, exact
+from deploy.sandbox.business_central.amounts import Totals, calculate, exact, written
 from deploy.sandbox.business_central.bodies import checked
 from deploy.sandbox.business_central.books import Books
 from deploy.sandbox.business_central.errors import bad_request, dialog
@@ -254,7 +254,7 @@ class SalesDocuments:
         if shipped != invoiced:
             raise dialog(
                 "Qty. Shipped Not Invoiced must be equal to '0'  in Sales Line: "
-                f"Line No.={line['sequence']}. Current value is '{shipped - invoiced:f}'."
+                f"Line No.={line['sequence']}. Current value is '{written(shipped - invoiced)}'."
             )
 
     def _exposure(self, header: Line, lines: list[Line]) -> tuple[int, int]:

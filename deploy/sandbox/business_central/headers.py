@@ -28,6 +28,7 @@ _BILL_TO = frozenset({"billToCustomerId", "billToCustomerNumber"})
 _REFERENCES = (
     ("paymentTermsId", "paymentTerms", "Payment Terms"),
     ("shipmentMethodId", "shipmentMethods", "Shipment Method"),
+    ("customerReturnReasonId", "customerReturnReasons", "Reason Code"),
 )
 
 
@@ -109,6 +110,8 @@ class HeaderWriter:
             self._refuse_tax_in_prices(header)
         if not _BILL_TO.isdisjoint(fields):
             self._bill(header, self.customer(fields, "bill-to"))
+        if "invoiceId" in fields or "invoiceNumber" in fields:
+            fields = {**fields, **self._invoice(fields)}
         for name, value in fields.items():
             if name not in _CUSTOMER and name not in _BILL_TO and "currency" not in name:
                 header[name] = float(value) if name == "discountAmount" else value
@@ -126,6 +129,20 @@ class HeaderWriter:
         header["billToCustomerNumber"] = customer["number"]
         for field, source in _ADDRESS:
             header["billTo" + field] = customer[source]
+
+    def _invoice(self, fields: Header) -> Header:
+        """The posted invoice that a credit memo is for, named by id, number or both."""
+        key, number = fields.get("invoiceId"), fields.get("invoiceNumber")
+        if key is not None:
+            found = self._books.table("salesInvoices").get(key)
+        else:
+            found = self._books.find("salesInvoices", "number", number or "")
+        if found is None or not found.get("posted"):
+            raise dialog('The "invoiceId" does not match to an Invoice.')
+        header = found["header"]
+        if number is not None and header["number"] != number:
+            raise dialog('The "invoiceId" and "invoiceNumber" do not match to a specific Invoice.')
+        return {"invoiceId": header["id"], "invoiceNumber": header["number"]}
 
     def _currency(self, header: Header, fields: Header) -> None:
         if "currencyId" not in fields and "currencyCode" not in fields:

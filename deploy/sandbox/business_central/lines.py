@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from deploy.sandbox.business_central.amounts import CENT, exact, money
+from deploy.sandbox.business_central.amounts import CENT, exact, money, written
 from deploy.sandbox.business_central.books import Books
 from deploy.sandbox.business_central.errors import BusinessCentralError, dialog
 from deploy.sandbox.business_central.guids import line_guid, seed_etag
@@ -67,6 +67,7 @@ class LineWriter:
             line["description"] = fields.get("description", "")
             return line
         item = self._item(fields)
+        _refuse_blocked(item)
         line |= {
             "itemId": item["id"],
             "lineType": "Item",
@@ -118,7 +119,7 @@ class LineWriter:
         return row
 
     def _item(self, fields: Line) -> Record:
-        """The item a line names, which must be there and for sale."""
+        """The item a line names, which must be there."""
         if "itemId" in fields and "accountId" in fields:
             raise dialog('Both "itemId" and "accountId" are specified. Specify only one of them.')
         item: Record | None
@@ -140,13 +141,6 @@ class LineWriter:
                     f"The field No. of table Sales Line contains a value ({number}) that cannot be "
                     f"found in the related table ({table}).",
                 )
-        if item["blocked"]:
-            raise BusinessCentralError(
-                400,
-                "Application_FieldValidationException",
-                f"Blocked must be equal to 'No'  in Item: No.={item['number']}. "
-                "Current value is 'Yes'.",
-            )
         return item
 
     def _set(self, setting: Setting, line: Line, item: Record | None, fields: Line) -> None:
@@ -203,10 +197,20 @@ class LineWriter:
             line["discountAmount"] = float(money(full * percent / _HUNDRED))
 
 
+def _refuse_blocked(item: Record) -> None:
+    if item["blocked"]:
+        raise BusinessCentralError(
+            400,
+            "Application_FieldValidationException",
+            f"Blocked must be equal to 'No'  in Item: No.={item['number']}. "
+            "Current value is 'Yes'.",
+        )
+
+
 def _refuse_below_shipped(line: Line, quantity: Decimal) -> None:
     shipped = exact(line.get("shippedQuantity", 0))
     if quantity < shipped:
-        raise dialog(f"Quantity must not be less than {shipped:f} in Sales Line.")
+        raise dialog(f"Quantity must not be less than {written(shipped)} in Sales Line.")
 
 
 def _set_quantities_to_post(line: Line, fields: Line) -> None:
@@ -222,10 +226,10 @@ def _set_quantities_to_post(line: Line, fields: Line) -> None:
         line["shipQuantity"] = float(fields["shipQuantity"])
         left = exact(line["quantity"]) - exact(line.get("shippedQuantity", 0))
         if fields["shipQuantity"] > left:
-            raise dialog(f"You cannot ship more than {left:f} units.")
+            raise dialog(f"You cannot ship more than {written(left)} units.")
     if "invoiceQuantity" in fields:
         line["invoiceQuantity"] = float(fields["invoiceQuantity"])
         shipped, invoiced, to_ship, to_invoice = quantities(line)
         left = shipped + to_ship - invoiced
         if to_invoice > left:
-            raise dialog(f"You cannot invoice more than {left:f} units.")
+            raise dialog(f"You cannot invoice more than {written(left)} units.")

@@ -61,6 +61,9 @@ _SHIPMENT_METHODS = """
 _PAYMENT_METHODS = """
     id:guid! code:code10 displayName:text100 lastModifiedDateTime:stamp
 """
+_CUSTOMER_RETURN_REASONS = """
+    id:guid! code:code10 description:text100 lastModifiedDateTime:stamp!
+"""
 _UNITS_OF_MEASURE = """
     id:guid! code:code10 displayName:text50 internationalStandardCode:code10 symbol:text10
     lastModifiedDateTime:stamp
@@ -132,6 +135,7 @@ def master_sets() -> dict[str, EntitySet]:
                 ("shipmentMethods", "shipmentMethod", _SHIPMENT_METHODS),
                 ("paymentMethods", "paymentMethod", _PAYMENT_METHODS),
                 ("unitsOfMeasure", "unitOfMeasure", _UNITS_OF_MEASURE),
+                ("customerReturnReasons", "customerReturnReason", _CUSTOMER_RETURN_REASONS),
             )
         ),
     )

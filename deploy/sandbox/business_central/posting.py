@@ -8,7 +8,7 @@ Sources: Sales-Post (CalcInvoice), Sales Header (Shipping Advice), Customer
 from decimal import Decimal
 from typing import Any
 
-from deploy.sandbox.business_central.amounts import calculate, exact, money
+from deploy.sandbox.business_central.amounts import calculate, exact, money, written
 from deploy.sandbox.business_central.documents import SalesDocuments
 from deploy.sandbox.business_central.errors import dialog
 from deploy.sandbox.business_central.guids import EMPTY_GUID, line_guid, new_etag, new_guid
@@ -141,7 +141,7 @@ class Posting:
         if header["status"] != "Open":
             raise dialog("Payments can be applied to an open invoice only.")
         if not 0 < amount <= remaining:
-            raise dialog(f"The amount must be above 0 and at most {remaining:f}.")
+            raise dialog(f"The amount must be above 0 and at most {written(remaining)}.")
         with self._books.transactions.one():
             left = remaining - amount
             paid = self._put_invoice(
@@ -163,7 +163,7 @@ class Posting:
         books, header = self._books, order["header"]
         identity = new_guid()
         number = books.next_number("salesShipments", "PS-SHPT", 102001)
-        rows = _portions(identity, shipping)
+        rows = _portions(identity, shipping, "shippedQuantity")
         posted = self._posted_header("salesShipments", header)
         posted |= {
             "@odata.etag": new_etag(),
@@ -172,6 +172,8 @@ class Posting:
             "orderNumber": header["number"],
             "invoiceDate": header["orderDate"],
             "postingDate": header["postingDate"],
+            "paymentTermsCode": self._code("paymentTerms", header["paymentTermsId"]),
+            "shipmentMethodCode": self._code("shipmentMethods", header["shipmentMethodId"]),
             "lastModifiedDateTime": books.now(),
         }
         record = {"header": posted, "lines": rows, "reference": order["reference"]}
@@ -201,10 +203,10 @@ class Posting:
             "orderId": header["id"],
             "orderNumber": header["number"],
             "invoiceDate": header["orderDate"],
-            "discountAmount": _share_of_discount(order, invoicing),
+            "discountAmount": _share_of_discount(invoicing),
         }
         self._documents.headers.apply(_INVOICES, posted, {})
-        rows = _portions(identity, invoicing)
+        rows = _portions(identity, invoicing, "invoicedQuantity")
         record = {"header": posted, "lines": rows, "reference": order["reference"]}
         self._open_invoice(record, number)
 
@@ -328,6 +330,10 @@ class Posting:
         blank = self._documents.blanks[entity_set]
         return {name: header.get(name, value) for name, value in blank.items()}
 
+    def _code(self, entity_set: str, key: str) -> str:
+        found = self._books.table(entity_set).get(key)
+        return "" if found is None else str(found["code"])
+
     def _customer(self, record: Record) -> Record:
         found = self._books.table("customers").get(record["header"]["customerId"])
         if found is None:
@@ -340,7 +346,7 @@ def dict_of(portions: list[tuple[Line, Decimal]]) -> dict[str, Decimal]:
     return {line["id"]: quantity for line, quantity in portions}
 
 
-def _portions(document: str, portions: list[tuple[Line, Decimal]]) -> list[Line]:
+def _portions(document: str, portions: list[tuple[Line, Decimal]], so_far: str) -> list[Line]:
     """Lines of a posted document: the part of each that is posted, with its discount."""
     rows = []
     for line, quantity in portions:
@@ -349,20 +355,26 @@ def _portions(document: str, portions: list[tuple[Line, Decimal]]) -> list[Line]
         row["id"] = line_guid(document, line["sequence"])
         row["quantity"] = float(quantity)
         if line.get("discountAmount"):
-            part = exact(line["discountAmount"]) * quantity / exact(line["quantity"])
-            row["discountAmount"] = float(money(part))
+            part = _part(exact(line["discountAmount"]), line, so_far, quantity)
+            row["discountAmount"] = float(part)
         rows.append(row)
     return rows
 
 
-def _share_of_discount(order: Record, invoicing: list[tuple[Line, Decimal]]) -> float:
+def _share_of_discount(invoicing: list[tuple[Line, Decimal]]) -> float:
     """The invoice discount that falls on what is invoiced now."""
     share = Decimal(0)
     for line, quantity in invoicing:
         allocated = exact(line.get("invoiceDiscountAllocation", 0))
         if allocated:
-            share += allocated * quantity / exact(line["quantity"])
-    return float(money(share)) if order["header"]["discountAmount"] else 0.0
+            share += _part(allocated, line, "invoicedQuantity", quantity)
+    return float(share)
+
+
+def _part(amount: Decimal, line: Line, so_far: str, quantity: Decimal) -> Decimal:
+    """The part of an amount that falls on the next ``quantity``: the parts add up to the whole."""
+    whole, done = exact(line["quantity"]), exact(line.get(so_far, 0))
+    return money(amount * (done + quantity) / whole) - money(amount * done / whole)
 
 
 def _refuse_partial(lines: list[Line]) -> None:

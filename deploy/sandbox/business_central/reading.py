@@ -177,6 +177,8 @@ class Reading:
         blank = self._documents.blanks["salesShipmentLines"]
         row = {"@odata.etag": seed_etag(line["id"]), **blank}
         row |= {name: value for name, value in line.items() if name in blank}
+        if row["lineType"] == "Comment":
+            row["lineType"] = "_x0020_"
         row["documentId"] = shipment["header"]["id"]
         row["documentNo"] = shipment["header"]["number"]
         return row

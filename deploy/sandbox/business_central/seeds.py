@@ -14,6 +14,11 @@ SEEDED_AT = "2026-01-01T00:00:00.000Z"
 Seeds = Iterator[tuple[str, dict[str, Any]]]
 _SHIPMENT_METHODS = (("CIF", "Cost, insurance and freight"), ("DAP", "Delivered at place"))
 _PAYMENT_METHODS = (("BANK", "Bank transfer"), ("CARD", "Card payment"))
+_RETURN_REASONS = (
+    ("CANCELLED", "Cancelled by the customer"),
+    ("DAMAGED", "Arrived damaged"),
+    ("WRONG", "Wrong item delivered"),
+)
 _SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$", "SEK": "kr", "PLN": "zł", "CHF": "CHF"}
 
 
@@ -32,6 +37,7 @@ def seed_tables(world: World) -> dict[str, Seeds]:
         "shipmentMethods": _named("shipmentMethods", _SHIPMENT_METHODS),
         "paymentMethods": _named("paymentMethods", _PAYMENT_METHODS),
         "customerPaymentJournals": _journals(),
+        "customerReturnReasons": _return_reasons(),
     }
 
 
@@ -200,6 +206,11 @@ def _units(world: World) -> Seeds:
 def _named(entity_set: str, rows: tuple[tuple[str, str], ...]) -> Seeds:
     for code, name in rows:
         yield _record(entity_set, code, code=code, displayName=name)
+
+
+def _return_reasons() -> Seeds:
+    for code, text in _RETURN_REASONS:
+        yield _record("customerReturnReasons", code, code=code, description=text)
 
 
 def _journals() -> Seeds:

@@ -1,6 +1,6 @@
 """The API of one company: a parsed address and a body in, a reply out. Nothing here waits."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ from deploy.sandbox.business_central.masters import Masters
 from deploy.sandbox.business_central.metadata import metadata_document
 from deploy.sandbox.business_central.posting import Posting
 from deploy.sandbox.business_central.query import (
+    Options,
     next_link,
     page_of,
     page_size,
@@ -78,6 +79,7 @@ class Service:
         company: Record,
         sets: Mapping[str, EntitySet],
         custom: CustomPages | None,
+        filters_blocked: bool = True,
     ) -> None:
         self.company = company
         self.sets = sets
@@ -87,6 +89,8 @@ class Service:
         self._masters = Masters(books, sets)
         self._reading = Reading(books, documents, sets)
         self._custom = custom
+        self._filters_blocked = filters_blocked
+        self._readable = sets if custom is None else {**custom.sets, **sets}
 
     def answer(self, call: Call) -> Reply:
         """Do one call.
@@ -115,7 +119,7 @@ class Service:
         if call.method != "GET":
             raise wrong_method("companies", "this operation")
         if call.address.company is None:
-            return self._page(call, entity_set, [self.company])
+            return self._page(call, entity_set, self._options(call, entity_set), [self.company])
         if call.address.company != self.company["id"]:
             raise _no_company()
         return self._entity(call, entity_set, self.company)
@@ -130,20 +134,21 @@ class Service:
             raise _no_resource()
         if call.method != "GET":
             raise wrong_method(name, call.method)
-        options = parse_options(call.query, entity_set, self._custom.sets)
-        return self._page(call, entity_set, self._custom.rows(name, options.where))
+        options = self._options(call, entity_set)
+        return self._page(call, entity_set, options, self._custom.rows(name, options.where))
 
     def _of_set(self, call: Call, entity_set: EntitySet) -> Reply:
         if len(call.address.steps) == 2 and call.address.steps[1][0] == "$count":  # noqa: PLR2004  # set/$count
-            options = parse_options(call.query, entity_set, self.sets)
+            options = self._options(call, entity_set)
             rows = self._reading.rows(entity_set, options.where)
             total = page_of(rows, options, 1).total
             return Reply(200, str(total).encode(), ((b"content-type", b"text/plain"),))
         if len(call.address.steps) > 1:
             raise _no_resource()
         if call.method == "GET":
-            options = parse_options(call.query, entity_set, self.sets)
-            return self._page(call, entity_set, self._reading.rows(entity_set, options.where))
+            options = self._options(call, entity_set)
+            rows = self._reading.rows(entity_set, options.where)
+            return self._page(call, entity_set, options, rows)
         if call.method != "POST":
             raise wrong_method(entity_set.name, call.method)
         if not entity_set.insert:
@@ -200,7 +205,7 @@ class Service:
             raise wrong_method(target.name, call.method)
         found = self._reading.related(entity_set, row, name)
         if isinstance(found, list):
-            return self._page(call, target, found)
+            return self._page(call, target, self._options(call, target), found)
         if found is None:
             return _NO_CONTENT
         return self._entity(call, target, found)
@@ -279,9 +284,20 @@ class Service:
             raise bad_request("The send-to email is empty.")
         return _NO_CONTENT
 
-    def _page(self, call: Call, entity_set: EntitySet, rows: Any) -> Reply:
-        sets = self.sets if self._custom is None else {**self._custom.sets, **self.sets}
-        options = parse_options(call.query, entity_set, sets)
+    def _options(self, call: Call, entity_set: EntitySet) -> Options:
+        if (
+            not self._filters_blocked
+            and entity_set.name == "customers"
+            and "blocked" in call.query.get("$filter", "")
+        ):
+            raise BusinessCentralError(
+                400, "Application_FilterErrorException", "The filter on 'blocked' is not valid."
+            )
+        return parse_options(call.query, entity_set, self._readable)
+
+    def _page(
+        self, call: Call, entity_set: EntitySet, options: Options, rows: Iterable[Row]
+    ) -> Reply:
         page = page_of(rows, options, page_size(call.headers.get("prefer", "")))
         expander = self._reading.expander(entity_set, options)
         body: dict[str, Any] = {"@odata.context": self._context(call, entity_set)}
@@ -299,7 +315,7 @@ class Service:
     def _entity(
         self, call: Call, entity_set: EntitySet, row: Row, status: int = 200, *headers: Any
     ) -> Reply:
-        options = parse_options(call.query, entity_set, self.sets)
+        options = self._options(call, entity_set)
         shown = projected(row, options, self._reading.expander(entity_set, options))
         context = f"{self._context(call, entity_set)}/$entity"
         return json_reply(status, {"@odata.context": context, **shown}, *headers)

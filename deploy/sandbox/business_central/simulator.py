@@ -1,7 +1,5 @@
 """Business Central as a vendor of the sandbox: admission, identity, faults, API."""
 
-from typing import Any
-
 from deploy.sandbox.business_central.addresses import Address, parse_address
 from deploy.sandbox.business_central.batch import Batch
 from deploy.sandbox.business_central.books import Books
@@ -27,7 +25,16 @@ from deploy.sandbox.business_central.transaction import SYSTEM, Transactions
 from deploy.sandbox.faults import Fault
 from deploy.sandbox.vault import Record
 from deploy.sandbox.vendor import VendorContext
-from deploy.sandbox.wire import Receive, Reply, Request, Scope, Send, send_reply, serve
+from deploy.sandbox.wire import (
+    Receive,
+    Reply,
+    Request,
+    Scope,
+    Send,
+    read_request,
+    send_reply,
+    serve,
+)
 
 __all__ = ["BusinessCentral"]
 
@@ -66,13 +73,19 @@ class BusinessCentral:
             company=company,
             sets=sets,
             custom=CustomPages(books) if tenant.custom_pages else None,
+            filters_blocked=tenant.filters_blocked,
         )
-        self._desk = Desk(self._service)
+        self.desk = Desk(self._service)
         self._batch = Batch(self._service, transactions, context.faults)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request, inside the limits of the user it comes from."""
-        admitted = await self._admission.enter(scope)
+        api = _address(scope).api
+        if api == "desk":
+            await self._serve_desk(scope, receive, send)
+            return
+        # Entra is another service: asking for a token costs nothing of the allowance
+        admitted = None if api == "token" else await self._admission.enter(scope)
         if isinstance(admitted, Reply):
             await send_reply(send, admitted)
             request = Request(scope, b"")
@@ -99,18 +112,16 @@ class BusinessCentral:
 
     def operation(self, request: Request) -> str:
         """``<entity set>.<verb>``, ``token`` or ``batch``."""
-        return self._address(request).operation(request.method)
+        return _address(request.scope).operation(request.method)
 
     async def answer(self, request: Request) -> Reply:
         """Do the work of one request."""
-        address = self._address(request)
+        address = _address(request.scope)
         try:
             match address.api:
                 case "token":
                     return self._identity.token(request, address.tenant)
-                case "desk":
-                    return self._desk.answer(request)
-                case "nowhere":
+                case "desk" | "nowhere":
                     raise _nowhere()
             self._identity.principal(request.headers.get("authorization", ""))
             self._check_environment(address)
@@ -120,13 +131,24 @@ class BusinessCentral:
 
     def refusal(self, request: Request, fault: Fault) -> Reply:
         """An injected fault in the words of whoever would refuse."""
-        if self._address(request).api == "token":
+        if _address(request.scope).api == "token":
             return self._identity.refused_for(fault)
         return fault_reply(fault)
 
     def close(self) -> None:
         """Close the vault."""
         self._vault.close()
+
+    async def _serve_desk(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Operators act on the company itself: no token, no limit, no fault is in their way."""
+        request = await read_request(scope, receive)
+        if request is None:
+            return
+        try:
+            reply = self.desk.answer(request)
+        except BusinessCentralError as refusal:
+            reply = error_reply(refusal.status, refusal.code, refusal.message)
+        await send_reply(send, reply)
 
     async def _dispatch(self, call: Call) -> Reply:
         first = call.address.steps[0][0] if call.address.steps else ""
@@ -150,15 +172,6 @@ class BusinessCentral:
             base=f"{scope.get('scheme', 'http')}://{host}/{self.path}",
         )
 
-    def _address(self, request: Request) -> Address:
-        """Parsed once per request, kept in its scope."""
-        found: Any = request.scope.get("business_central.address")
-        if found is None:
-            found = parse_address(request.path)
-            request.scope["business_central.address"] = found
-        address: Address = found
-        return address
-
     def _check_environment(self, address: Address) -> None:
         tenant = self._tenant
         if address.tenant.lower() not in {tenant.tenant_id, tenant.domain}:
@@ -169,6 +182,14 @@ class BusinessCentral:
             )
         if address.environment.lower() not in tenant.environments:
             raise BusinessCentralError(404, "NoEnvironment", "Environment does not exist.")
+
+
+def _address(scope: Scope) -> Address:
+    """The address of a request, parsed once and kept in its scope."""
+    found: Address | None = scope.get("business_central.address")
+    if found is None:
+        found = scope["business_central.address"] = parse_address(scope["path"])
+    return found
 
 
 def _companies() -> EntitySet:
