@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import BigInteger, Connection, Text, bindparam, exists, null, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, exists, select, update
 
 from runtime.journal.crash_points import AFTER_DELIVERY, BEFORE_DELIVERY
 from runtime.journal.propagation import (
@@ -23,7 +23,7 @@ from runtime.journal.retries import retry_at
 from runtime.journal.times import from_micros, to_micros
 from runtime.store.faults import StoreClosed, StoreUnavailable
 from runtime.store.schema import delivery
-from runtime.store.statements import Prepared
+from runtime.store.statements import updating
 
 if TYPE_CHECKING:
     from runtime.journal.journal import Journal
@@ -97,27 +97,17 @@ class _Queues:
     """The group writes behind deliveries."""
 
     def __init__(self, dialect: Any) -> None:
-        by_id = delivery.c.id == bindparam("delivery_id", type_=delivery.c.id.type)
-        self._lease = Prepared(
-            update(delivery)
-            .where(by_id)
-            .values(
-                lease_owner=bindparam("holder", type_=Text()),
-                due_at=bindparam("until", type_=BigInteger()),
-            ),
-            dialect,
+        its_id = {"id": "delivery_id"}
+        self._lease = updating(
+            delivery, dialect, where=its_id, sets={"lease_owner": "holder", "due_at": "until"}
         )
-        self._settle = Prepared(
-            update(delivery)
-            .where(by_id, _waiting)
-            .values(
-                attempts=bindparam("tries", type_=delivery.c.attempts.type),
-                due_at=bindparam("due", type_=BigInteger()),
-                lease_owner=null(),
-                done_at=bindparam("done", type_=BigInteger()),
-                result=bindparam("outcome", type_=Text()),
-            ),
+        self._settle = updating(
+            delivery,
             dialect,
+            where=its_id,
+            sets={"attempts": "tries", "due_at": "due", "done_at": "done", "result": "outcome"},
+            clears=("lease_owner",),
+            only=_waiting,
         )
 
     def lease(self, connection: Connection, batch: Sequence[_Request]) -> Sequence[_Batch]:

@@ -6,7 +6,6 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Connection,
     Dialect,
     Text,
@@ -19,7 +18,7 @@ from sqlalchemy import (
 from runtime.journal.moving import unread_signals
 from runtime.journal.process import Signal
 from runtime.store.schema import process
-from runtime.store.statements import Prepared
+from runtime.store.statements import updating
 
 
 class LeaseRequest(Struct, frozen=True, kw_only=True):
@@ -107,17 +106,17 @@ class Leasing:
     """The group write behind a worker's look for work."""
 
     def __init__(self, dialect: Dialect) -> None:
-        self._lease = Prepared(
-            update(process)
-            .where(process.c.id == bindparam("process_id", type_=Text()))
-            .values(
-                lease_owner=bindparam("holder", type_=Text()),
-                fence=bindparam("new_fence", type_=BigInteger()),
-                due_at=bindparam("until", type_=BigInteger()),
-                in_doubt=bindparam("doubt", type_=Boolean()),
-                attempts=bindparam("tries", type_=process.c.attempts.type),
-            ),
+        self._lease = updating(
+            process,
             dialect,
+            where={"id": "process_id"},
+            sets={
+                "lease_owner": "holder",
+                "fence": "new_fence",
+                "due_at": "until",
+                "in_doubt": "doubt",
+                "attempts": "tries",
+            },
         )
 
     def __call__(

@@ -144,7 +144,7 @@ class Moving:
         tables.consume_signal.run(
             connection,
             [
-                {"process_id": c.process_id, "key": key, "at": c.row["updated_at"]}
+                {"its_process": c.process_id, "its_key": key, "at": c.row["updated_at"]}
                 for c in changes
                 for key in c.consumed
             ],

@@ -1,44 +1,30 @@
 """The statements behind every order, compiled once for the store's dialect."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Dialect, Text, bindparam, text, update
+from sqlalchemy import Connection, Dialect, text
 
 from runtime.store.schema import audit, entry, idempotency, inbox, incident, process, signal, term
 from runtime.store.schema import delivery as delivery_table
-from runtime.store.statements import Prepared, inserting
+from runtime.store.statements import inserting, updating
 
-
-def _bind(name: str, column: Any) -> Any:
-    return bindparam(name, type_=column.type)
-
-
-def _moving(*, with_data: bool) -> Any:
-    columns = [
-        "version",
-        "state",
-        "effects",
-        "attempts",
-        "in_doubt",
-        "step_at",
-        "due_at",
-        "lease_owner",
-        "unread",
-        "incident_id",
-        "incident_category",
-        "incident_passes",
-        "done",
-        "revision",
-        "updated_at",
-    ]
-    if with_data:
-        columns.append("data")
-    return (
-        update(process)
-        .where(process.c.id == bindparam("process_id", type_=Text()))
-        .values({c: _bind(c, process.c[c]) for c in columns})
-    )
+_MOVED = (
+    "version",
+    "state",
+    "effects",
+    "attempts",
+    "in_doubt",
+    "step_at",
+    "due_at",
+    "lease_owner",
+    "unread",
+    "incident_id",
+    "incident_category",
+    "incident_passes",
+    "done",
+    "revision",
+    "updated_at",
+)
 
 
 class Tables:
@@ -55,25 +41,23 @@ class Tables:
         self.add_messages = inserting(inbox, dialect, ignoring=True)
         self.add_answers = inserting(idempotency, dialect, ignoring=True)
         self.add_audit = inserting(audit, dialect)
-        self.move = Prepared(_moving(with_data=False), dialect)
-        self.move_with_data = Prepared(_moving(with_data=True), dialect)
-        self.consume_signal = Prepared(
-            update(signal)
-            .where(
-                signal.c.process_id == bindparam("process_id", type_=Text()),
-                signal.c.dedupe_key == bindparam("key", type_=Text()),
-            )
-            .values(consumed_at=bindparam("at", type_=BigInteger())),
-            dialect,
+        its_id = {"id": "process_id"}
+        moved = {column: column for column in _MOVED}
+        self.move = updating(process, dialect, where=its_id, sets=moved)
+        self.move_with_data = updating(
+            process, dialect, where=its_id, sets={**moved, "data": "data"}
         )
-        self.close_incident = Prepared(
-            update(incident)
-            .where(incident.c.id == bindparam("incident_id", type_=Text()))
-            .values(
-                closed_at=bindparam("at", type_=BigInteger()),
-                closed_by=bindparam("by", type_=Text()),
-            ),
+        self.consume_signal = updating(
+            signal,
             dialect,
+            where={"process_id": "its_process", "dedupe_key": "its_key"},
+            sets={"consumed_at": "at"},
+        )
+        self.close_incident = updating(
+            incident,
+            dialect,
+            where={"id": "incident_id"},
+            sets={"closed_at": "at", "closed_by": "by"},
         )
 
     def lock_entities(self, connection: Connection, entities: Sequence[str]) -> None:

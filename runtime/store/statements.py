@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import (
     ClauseElement,
     Column,
+    ColumnElement,
     Connection,
     Dialect,
     Insert,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
+    null,
     select,
     update,
 )
@@ -83,10 +85,12 @@ def updating(
     where: Mapping[str, str],
     sets: Mapping[str, str],
     clears: Sequence[str] = (),
+    only: ColumnElement[bool] | None = None,
 ) -> Bulk:
     """Update one row of the table for each row given.
 
-    `where` and `sets` map columns to the names of the values in a row; `clears` are set to null.
+    `where` and `sets` map columns to the names of the values in a row; `clears` are set to null;
+    rows of the table for which `only` does not hold are left alone.
     The names in `where` must differ from every column's.
     """
     named = {name: table.c[column] for column, name in {**where, **sets}.items()}
@@ -99,12 +103,11 @@ def updating(
         .where(and_(*(table.c[column] == found[name] for column, name in where.items())))
         .values({column: found[name] for column, name in sets.items()})
     )
+    if only is not None:
+        statement = statement.where(only)
     if clears:
-        statement = statement.values(dict.fromkeys(clears, _NULL))
+        statement = statement.values(dict.fromkeys(clears, null()))
     return Bulk(statement, list(named), dialect)
-
-
-_NULL = select(None).scalar_subquery()
 
 
 def _bind(name: str, column: Column[Any]) -> Any:
