@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from random import Random
 
 import msgspec
@@ -32,6 +33,7 @@ __all__ = ["SYSTEMS", "Sandbox", "build_context", "build_sandbox", "build_world"
 
 SYSTEMS = ("business_central", "salesforce", "wms")
 LEDGER_ROWS_A_CHUNK = 2_000
+ADDITIONS = "added.jsonl"
 
 Desk = Callable[[Request], Awaitable[Reply]]
 
@@ -51,10 +53,28 @@ class Vendors(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_world(settings: SandboxSettings) -> World:
-    """The world that the settings ask for: from an order file when one is named, else seeded."""
+    """The world that the settings ask for, with what was added to it while it ran."""
     if settings.orders_file is not None:
-        return World.from_order_file(settings.orders_file)
-    return World.seeded(settings.seed, settings.items, settings.customers)
+        world = World.from_order_file(settings.orders_file)
+    else:
+        world = World.seeded(settings.seed, settings.items, settings.customers)
+    for addition in _additions(settings):
+        world = world.including(addition.world, addition.at)
+    return world
+
+
+class Addition(msgspec.Struct, frozen=True, kw_only=True):
+    """Items and customers that came from an order file while the sandbox ran."""
+
+    at: str
+    world: World
+
+
+def _additions(settings: SandboxSettings) -> list[Addition]:
+    if settings.data is None or not (settings.data / ADDITIONS).exists():
+        return []
+    lines = (settings.data / ADDITIONS).read_bytes().splitlines()
+    return [msgspec.json.decode(line, type=Addition) for line in lines]
 
 
 def build_context(
@@ -97,6 +117,10 @@ def build_sandbox(
     return Sandbox(build_context(settings, world=world, clock=clock), build_vendors)
 
 
+class _CatalogueFrom(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    orders_file: str
+
+
 class Sandbox:
     """Mounts the vendors at ``/<vendor>`` and answers ``/_sandbox`` itself."""
 
@@ -126,6 +150,29 @@ class Sandbox:
             return
         await send_reply(send, await self._answer(request))
 
+    def add(self, world: World) -> tuple[int, int]:
+        """Take the items and customers of a world that are not known yet; answer how many.
+
+        The vendors are built anew over the larger world and what their vaults remember, as after
+        a restart: nobody is signed out and no document is lost.
+        """
+        before, at = self.context.world, self.context.clock.now()
+        moment = at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+        larger = before.including(world, moment)
+        found = len(larger.items) - len(before.items), len(larger.customers) - len(before.customers)
+        if found == (0, 0):
+            return found
+        data = self.context.settings.data
+        if data is not None:
+            data.mkdir(parents=True, exist_ok=True)
+            with (data / ADDITIONS).open("ab") as file:
+                file.write(msgspec.json.encode(Addition(at=moment, world=world)) + b"\n")
+        for vendor in self.vendors.mounted.values():
+            vendor.close()
+        self.context = msgspec.structs.replace(self.context, world=larger)
+        self.vendors = self._build(self.context)
+        return found
+
     def reset(self) -> None:
         """Forget all that happened, in memory and on disk; the world is as at the start."""
         context = self.context
@@ -139,6 +186,11 @@ class Sandbox:
                 vault = context.settings.data / vendor.name / "vault.jsonl"
                 vault.unlink(missing_ok=True)
         context.ledger.erase()
+        if context.settings.data is not None:
+            (context.settings.data / ADDITIONS).unlink(missing_ok=True)
+        self.context = context = msgspec.structs.replace(
+            context, world=build_world(context.settings)
+        )
         self.vendors = self._build(context)
 
     async def close(self) -> None:
@@ -148,13 +200,15 @@ class Sandbox:
             vendor.close()
         self.context.ledger.close()
 
-    async def _answer(self, request: Request) -> Reply:  # noqa: PLR0911  # a table of routes
+    async def _answer(self, request: Request) -> Reply:  # noqa: C901, PLR0911  # a table of routes
         context = self.context
         match request.method, request.path.removeprefix("/_sandbox/").split("/"):
             case "GET", ["healthz"]:
                 return json_reply(200, {"status": "ok", "vendors": list(self.vendors.mounted)})
             case "GET", ["catalog"]:
                 return _tidy(catalog(context.world))
+            case "POST", ["catalog"]:
+                return await self._take_catalogue(request)
             case "GET", ["faults"]:
                 return _tidy({"rules": context.faults.armed(), "acted": context.faults.acted_out()})
             case "POST", ["faults"]:
@@ -174,6 +228,15 @@ class Sandbox:
             case _, [desk, *_] if desk in self.vendors.desks:
                 return await self.vendors.desks[desk](request)
         return _refused(404, f"nothing is at {request.method} {request.path}")
+
+    async def _take_catalogue(self, request: Request) -> Reply:
+        try:
+            asked = msgspec.json.decode(request.body, type=_CatalogueFrom)
+            world = await asyncio.to_thread(World.from_order_file, Path(asked.orders_file))
+        except (msgspec.MsgspecError, ValueError) as unclear:
+            return _refused(400, f"ordersFile must name an order file: {unclear}")
+        items, customers = self.add(world)
+        return json_reply(200, {"itemsAdded": items, "customersAdded": customers})
 
     def _arm(self, request: Request) -> Reply:
         try:

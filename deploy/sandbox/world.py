@@ -129,7 +129,11 @@ class WorldCurrency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the distributor is at the start of time. Keys are numbers and codes."""
+    """Everything the distributor is at the start of time. Keys are numbers and codes.
+
+    ``added`` says when items (``item:<number>``) and customers (``customer:<number>``) that came
+    later were added, as ISO 8601 in UTC.
+    """
 
     source: str
     items: dict[str, WorldItem]
@@ -138,6 +142,24 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     warehouses: dict[str, WorldWarehouse]
     currencies: dict[str, WorldCurrency]
     deals: dict[str, Deal]
+    added: dict[str, str] = {}
+
+    def including(self, other: "World", at: str) -> "World":
+        """This world with the items and customers of another that it lacks, added ``at``.
+
+        What was there keeps its place, so that ids derived from an order of things stay.
+        """
+        items = {n: item for n, item in other.items.items() if n not in self.items}
+        customers = {n: one for n, one in other.customers.items() if n not in self.customers}
+        return msgspec.structs.replace(
+            self,
+            source=f"{self.source}, {other.source}" if items or customers else self.source,
+            items=self.items | items,
+            customers=self.customers | customers,
+            added=self.added
+            | {f"item:{number}": at for number in items}
+            | {f"customer:{number}": at for number in customers},
+        )
 
     @classmethod
     def seeded(cls, seed: int = 7, items: int = 4000, customers: int = 4000) -> "World":

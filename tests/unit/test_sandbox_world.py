@@ -9,8 +9,10 @@ import pytest
 from stdnum import ean
 from stdnum.eu import vat
 
+from deploy.sandbox.app import build_sandbox
 from deploy.sandbox.catalog import catalog
 from deploy.sandbox.order_file import OrderFileError
+from deploy.sandbox.settings import SandboxSettings
 from deploy.sandbox.world import World
 
 WHOLESALER = Path(__file__).parents[3] / "shared" / "data" / "online-retail"
@@ -110,3 +112,28 @@ def test_the_wholesalers_file_becomes_a_world_in_two_seconds():
     assert (len(world.items), len(world.customers)) == (3115, 2189)
     assert "85123A" in world.items
     assert not {"POST", "DOT", "M", "D", "AMAZONFEE"} & set(world.items)
+
+
+@pytest.mark.anyio
+async def test_a_running_sandbox_takes_the_catalogue_of_an_order_file(tmp_path):
+    """Items and customers are added once, keep what happened, and survive a restart."""
+    orders = tmp_path / "orders.csv"
+    orders.write_text(
+        "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
+        "536365,85123a,WHITE HEART,6,2010-12-01 08:26:00,2.55,17850,United Kingdom\n"
+        "536366,POST,POSTAGE,1,2010-12-01 08:28:00,18.00,17851,France\n"
+    )
+    settings = SandboxSettings(data=tmp_path / "data", items=10, customers=20)
+    sandbox = build_sandbox(settings)
+
+    first = sandbox.add(World.from_order_file(orders))
+    again = sandbox.add(World.from_order_file(orders))
+    await sandbox.close()
+    restarted = build_sandbox(settings)
+
+    assert (first, again) == ((1, 2), (0, 0))
+    assert restarted.context.world.items["85123A"].name == "WHITE HEART"
+    assert len(restarted.context.world.customers) == 22
+    restarted.reset()
+    assert len(restarted.context.world.customers) == 20
+    await restarted.close()

@@ -53,7 +53,13 @@ def _record(entity_set: str, key: str, **values: Any) -> tuple[str, dict[str, An
 
 def _items(world: World) -> Seeds:
     for item in world.items.values():
-        yield _item(item)
+        identity, record = _item(item)
+        yield identity, _dated(record, world.added.get(f"item:{item.number}"))
+
+
+def _dated(record: dict[str, Any], added: str | None) -> dict[str, Any]:
+    """What was added later changed then, so that a poll by time of change finds it."""
+    return record if added is None else {**record, "lastModifiedDateTime": added}
 
 
 def _item(item: WorldItem) -> tuple[str, dict[str, Any]]:
@@ -85,7 +91,8 @@ def _item(item: WorldItem) -> tuple[str, dict[str, Any]]:
 
 def _customers(world: World) -> Seeds:
     for customer in world.customers.values():
-        yield _customer(customer)
+        identity, record = _customer(customer)
+        yield identity, _dated(record, world.added.get(f"customer:{customer.number}"))
 
 
 def _customer(customer: WorldCustomer) -> tuple[str, dict[str, Any]]:
