@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from deploy.sandbox.business_central.amounts import Totals, calculate, exact, written
+from deploy.sandbox.business_central.amounts import Totals, calculate, exact, money, written
 from deploy.sandbox.business_central.bodies import checked
 from deploy.sandbox.business_central.books import Books
 from deploy.sandbox.business_central.errors import bad_request, dialog
@@ -208,7 +208,7 @@ class SalesDocuments:
         """What a ledger row says of a document: net amount, currency and id."""
         header = record["header"]
         return {
-            "amount": exact(header["totalAmountExcludingTax"]),
+            "amount": money(exact(header["totalAmountExcludingTax"])),
             "currency": header["currencyCode"],
             "entity": header["id"],
         }

@@ -152,10 +152,10 @@ class Posting:
             self._books.transactions.book(
                 "customerPayments.post",
                 reference=invoice["reference"],
-                amount=amount,
+                amount=money(amount),
                 currency=header["currencyCode"],
                 entity=header["id"],
-                detail={"invoice": header["number"], "remaining": str(left)},
+                detail={"invoice": header["number"], "remaining": str(money(left))},
             )
         return paid
 

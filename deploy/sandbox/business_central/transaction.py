@@ -1,7 +1,8 @@
 """One transaction: what is written, and what becomes known of it only when it is committed.
 
 Ledger rows and change notifications wait until the vault has the records, so that a rolled-back
-batch leaves no trace of itself.
+batch leaves no trace of itself. The rows travel in the transaction as well: a process killed
+between vault and ledger writes what is missing when it starts again, and nothing twice.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,9 +38,12 @@ class Transactions:
         self._vault = vault
         self._ledger = ledger
         self._announce = announce
+        self._outbox = vault.table("outbox")
         self._depth = 0
         self._booked: list[dict[str, Any]] = []
         self._changes: list[Change] = []
+        self._written = sum(1 for _ in ledger.rows(SYSTEM))
+        self._recover()
 
     @contextmanager
     def one(self) -> Iterator[None]:
@@ -48,6 +52,8 @@ class Transactions:
         try:
             with self._vault.batch():
                 yield
+                if self._depth == 1 and self._booked:
+                    self._outbox.put("last", {"total": self._total(), "rows": self._booked})
         except BaseException:
             if self._depth == 1:
                 self._booked.clear()
@@ -85,10 +91,26 @@ class Transactions:
         """A change for the subscribers, announced when the transaction commits."""
         self._changes.append(Change(entity_set, record_id, kind))
 
+    def _total(self) -> int:
+        return self._written + len(self._booked)
+
+    def _recover(self) -> None:
+        """Write the ledger rows of a transaction that was committed and then cut off."""
+        last = self._outbox.get("last")
+        if last is None or last["total"] <= self._written:
+            return
+        rows = last["rows"][-(last["total"] - self._written) :]
+        for row in rows:
+            amount = row["amount"]
+            exact_amount = None if amount is None else Decimal(amount)
+            self._ledger.append(system=SYSTEM, **{**row, "amount": exact_amount})
+        self._written += len(rows)
+
     def _settle(self) -> None:
         booked, changes = self._booked, self._changes
         if booked:
             self._booked = []
+            self._written += len(booked)
             for row in booked:
                 self._ledger.append(system=SYSTEM, **row)
         if changes:

@@ -1,6 +1,6 @@
 """A company in Business Central, and somebody who talks to its API."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -146,7 +146,7 @@ def small_world() -> World:
 
 
 @pytest.fixture
-def make_erp(small_world: World) -> Iterator[Callable[..., Erp]]:
+async def make_erp(small_world: World) -> AsyncIterator[Callable[..., Erp]]:
     """Makes companies: other tenants, with limits, on disk, with another webhook delay."""
     made: list[Erp] = []
 
@@ -166,6 +166,8 @@ def make_erp(small_world: World) -> Iterator[Callable[..., Erp]]:
 
     yield make
     for erp in made:
+        await erp.http.aclose()
+        await erp.context.pushes.close()
         erp.vendor.close()
         erp.context.ledger.close()
 

@@ -16,7 +16,7 @@ async def test_an_order_with_its_lines_is_one_call_and_one_ledger_row(erp):
     assert order["number"].startswith("S-ORD")
     assert order["sellToCity"] == order["shipToCity"] == customer["city"]
     assert order["totalAmountExcludingTax"] == 20
-    assert erp.booked() == [("salesOrders.create", "Inv-536365", "20.0")]
+    assert erp.booked() == [("salesOrders.create", "Inv-536365", "20.00")]
     assert (await erp.get(f"salesOrders({order['id']})")).json()["number"] == order["number"]
 
 

@@ -213,7 +213,7 @@ async def test_what_a_customer_owes_rises_with_the_invoice_and_falls_with_the_pa
     assert (await erp.customer())["customerFinancialDetail"]["balance"] == before
     assert [row for row in erp.booked() if row[0] == "customerPayments.post"] == [
         ("customerPayments.post", "PO-8", "4.00"),
-        ("customerPayments.post", "PO-8", "20.0"),
+        ("customerPayments.post", "PO-8", "20.00"),
     ]
 
 
@@ -262,8 +262,8 @@ async def test_a_credit_memo_against_an_invoice_lowers_what_remains(erp):
     remaining = (await erp.get(f"salesInvoices({invoice['id']})")).json()["remainingAmount"]
     assert remaining == pytest.approx(24 - 7.2)
     assert [row for row in erp.booked() if "CreditMemo" in row[0]] == [
-        ("salesCreditMemos.create", "C-9", "6.0"),
-        ("salesCreditMemos.post", "C-9", "6.0"),
+        ("salesCreditMemos.create", "C-9", "6.00"),
+        ("salesCreditMemos.post", "C-9", "6.00"),
     ]
 
 

@@ -282,6 +282,24 @@ async def test_what_was_answered_survives_a_restart(make_erp, tmp_path, problem)
     assert len(again.booked()) == 7
 
 
+async def test_a_process_killed_between_vault_and_ledger_books_what_is_missing(make_erp, tmp_path):
+    """The order was committed, its ledger row was not written: the next start writes it, once."""
+    erp = await make_erp(data=tmp_path).opens()
+    await erp.orders("PO-1")
+    ledger = tmp_path / "ledger.jsonl"
+    before = ledger.read_bytes()
+    await erp.orders("PO-2")
+    erp.vendor.close()
+    erp.context.ledger.close()
+    ledger.write_bytes(before)
+
+    for _ in range(2):
+        again = make_erp(data=tmp_path)
+        assert [row[1:] for row in again.booked()] == [("PO-1", "20.00"), ("PO-2", "20.00")]
+        again.vendor.close()
+        again.context.ledger.close()
+
+
 async def test_customers_and_items_are_written_with_the_rules_of_their_pages(erp, problem):
     """A number when none is sent, no twin, a name, no stock on insert, references that exist."""
     made = (await erp.post("customers", {"displayName": "New & Co", "creditLimit": 100})).json()
