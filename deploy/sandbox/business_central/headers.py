@@ -175,4 +175,5 @@ class HeaderWriter:
         days = "" if found is None else found["dueDateCalculation"].rstrip("D")
         if not days.isdigit() or day == NO_DAY:
             return day
-        return (date.fromisoformat(day) + timedelta(days=int(days))).isoformat()
+        start = date.fromisoformat(day)
+        return (start + min(timedelta(days=int(days)), date.max - start)).isoformat()

@@ -209,8 +209,13 @@ def _refuse_blocked(item: Record) -> None:
 
 def _refuse_below_shipped(line: Line, quantity: Decimal) -> None:
     shipped = exact(line.get("shippedQuantity", 0))
-    if quantity < shipped:
+    if _exceeds(shipped, quantity):
         raise dialog(f"Quantity must not be less than {written(shipped)} in Sales Line.")
+
+
+def _exceeds(quantity: Decimal, left: Decimal) -> bool:
+    """Whether a quantity goes beyond what is left, or the other way than it (a return line)."""
+    return quantity * left < 0 or abs(quantity) > abs(left)
 
 
 def _set_quantities_to_post(line: Line, fields: Line) -> None:
@@ -225,11 +230,11 @@ def _set_quantities_to_post(line: Line, fields: Line) -> None:
         line.pop("invoiceQuantity", None)
         line["shipQuantity"] = float(fields["shipQuantity"])
         left = exact(line["quantity"]) - exact(line.get("shippedQuantity", 0))
-        if fields["shipQuantity"] > left:
+        if _exceeds(exact(fields["shipQuantity"]), left):
             raise dialog(f"You cannot ship more than {written(left)} units.")
     if "invoiceQuantity" in fields:
         line["invoiceQuantity"] = float(fields["invoiceQuantity"])
         shipped, invoiced, to_ship, to_invoice = quantities(line)
         left = shipped + to_ship - invoiced
-        if to_invoice > left:
+        if _exceeds(to_invoice, left):
             raise dialog(f"You cannot invoice more than {written(left)} units.")

@@ -12,6 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import msgspec
 
 from deploy.sandbox.business_central.amounts import CENT
+from deploy.sandbox.business_central.errors import dialog
 from deploy.sandbox.world import PriceRule, WorldCurrency
 
 __all__ = ["LCY", "Buyer", "Price", "PriceList"]
@@ -48,8 +49,18 @@ class PriceList:
         self._currencies = currencies
 
     def rate(self, currency: str) -> Decimal:
-        """What one unit of the currency is worth in LCY."""
-        return self._currencies[currency].gbp_per_unit
+        """What one unit of the currency is worth in LCY.
+
+        Raises:
+            BusinessCentralError: the company has no exchange rate for it.
+        """
+        found = self._currencies.get(currency)
+        if found is None:
+            raise dialog(
+                "There is no Currency Exchange Rate within the filter. "
+                f"Filters: Currency Code: {currency}"
+            )
+        return found.gbp_per_unit
 
     def converted(self, lcy: Decimal, currency: str) -> Decimal:
         """An LCY price in the currency, rounded to its cent."""
