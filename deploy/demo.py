@@ -209,15 +209,18 @@ class Demo:
         return ids
 
     async def _ledgers(self, reference: str) -> dict[str, int]:
-        """Count what really happened in each vendor, by the vendors' own books."""
+        """Count what really happened in each vendor, by the vendors' own books.
+
+        Business Central keeps references in capitals.
+        """
         self._stage.say()
-        self._stage.say("What the vendors' ledgers say happened, once each:")
+        self._stage.say("What the vendors' own ledgers say happened:")
         counts = {}
         for system, name in SYSTEMS.items():
             rows = [
                 row
                 async for row in ledger_entries(self._http, self._sandbox, system)
-                if row.external_reference == reference
+                if (row.external_reference or "").upper() == reference.upper()
             ]
             counts[system] = len(rows)
             for row in rows:
@@ -261,7 +264,7 @@ def _where(order: dict[str, Any]) -> str:
 def _effect(row: LedgerEntry) -> str:
     if row.amount is None:
         return ""
-    return f"{row.amount} {row.currency or ''}".rstrip()
+    return f"{row.amount:.2f} {row.currency or ''}".rstrip()
 
 
 @asynccontextmanager

@@ -62,7 +62,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ErpBook(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ERP posted, by external reference: the amounts of every posting."""
+    """What the ERP posted for a document, by its number: the amounts of every posting."""
 
     postings: dict[str, list[Decimal]]
 
@@ -98,10 +98,11 @@ class Books(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def tally(entries: Iterable[LedgerEntry], documents: Mapping[str, Document]) -> ErpBook:
-    """Collect the ERP's postings for these documents."""
+    """Collect the ERP's postings for these documents; the ERP keeps references in capitals."""
     postings: dict[str, list[Decimal]] = {}
+    by_reference = {number.upper(): document for number, document in documents.items()}
     for entry in entries:
-        document = documents.get(entry.external_reference or "")
+        document = by_reference.get((entry.external_reference or "").upper())
         if document is not None and _posts(entry, document) and entry.amount is not None:
             postings.setdefault(document.number, []).append(entry.amount)
     return ErpBook(postings=postings)
