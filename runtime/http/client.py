@@ -13,20 +13,17 @@ import msgspec
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import (
     BodyDecodeError,
-    ConnectError,
-    ConnectTimeoutError,
-    PoolTimeoutError,
     PyreqwestError,
     RequestTimeoutError,
 )
 
 from contracts.outcomes import CallFailedError, Malformed, Unavailable
+from runtime.http.ends import was_never_sent
 
 __all__ = ["HttpAnswer", "HttpClient", "HttpSettings", "decode"]
 
 T_co = TypeVar("T_co", covariant=True)
 
-_NOTHING_SENT: Final = (ConnectError, ConnectTimeoutError, PoolTimeoutError)
 MIB: Final = 1_048_576
 
 
@@ -121,7 +118,7 @@ class HttpClient:
 
 
 def _end_of(error: PyreqwestError, system: str, *, safe: bool) -> Unavailable | Malformed:
-    if isinstance(error, _NOTHING_SENT):
+    if was_never_sent(error):
         return Unavailable(system=system, may_have_happened=False, because="connect")
     if isinstance(error, BodyDecodeError):
         return Malformed(system=system, may_have_happened=not safe, detail="body encoding")

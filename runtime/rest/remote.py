@@ -12,12 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 from pyreqwest.client import Client
-from pyreqwest.exceptions import (
-    ConnectError,
-    ConnectTimeoutError,
-    PoolTimeoutError,
-    PyreqwestError,
-)
+from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.response import Response
 
 from contracts import context
@@ -25,8 +20,8 @@ from contracts.outcomes import CallFailedError, Malformed, Unavailable, from_pro
 from contracts.ports.binding import BoundOperation, Reply, operations
 from contracts.problems import ProblemError, parse, refuse
 from contracts.versions import ApiVersion
+from runtime.http.ends import was_never_sent
 
-_NEVER_SENT: Final = (ConnectError, ConnectTimeoutError, PoolTimeoutError)
 _FIRST_ERROR: Final = 400
 
 
@@ -96,7 +91,7 @@ def _headers() -> dict[str, str]:
 
 def _lost(api: ApiVersion, error: PyreqwestError) -> Exception:
     """Say a broken connection: the tier below may have acted unless it was never reached."""
-    sent = not isinstance(error, _NEVER_SENT)
+    sent = not was_never_sent(error)
     if api.tier == "system":
         failure = Unavailable(system=api.name, may_have_happened=sent, because=type(error).__name__)
         return CallFailedError(failure)

@@ -1,0 +1,28 @@
+"""How a broken call ended: whether the other side can have seen any of it."""
+
+from typing import Final
+
+from pyreqwest.exceptions import (
+    ConnectError,
+    ConnectTimeoutError,
+    PoolTimeoutError,
+    PyreqwestError,
+)
+
+__all__ = ["was_never_sent"]
+
+_NO_CONNECTION: Final = "client error (Connect)"
+
+
+def was_never_sent(error: PyreqwestError) -> bool:
+    """Tell whether it is certain that not one byte of the request left.
+
+    pyreqwest 0.15 raises `ConnectError` also for a connection that broke after the request was
+    sent; only its second cause tells the two apart. Whatever is not certain counts as sent.
+    """
+    if isinstance(error, ConnectTimeoutError | PoolTimeoutError):
+        return True
+    if not isinstance(error, ConnectError) or not error.details:
+        return False
+    causes = error.details.get("causes") or []
+    return any(cause.get("message") == _NO_CONNECTION for cause in causes)

@@ -1,0 +1,42 @@
+"""Whether a second try needs a look-up hangs on whether the first one may have arrived."""
+
+import asyncio
+
+import pytest
+from pyreqwest.client import ClientBuilder
+from pyreqwest.exceptions import PyreqwestError
+
+from runtime.http.ends import was_never_sent
+from tests.serving import free_port
+
+pytestmark = pytest.mark.anyio
+
+
+async def broken(url):
+    client = ClientBuilder().build()
+    with pytest.raises(PyreqwestError) as caught:
+        response = await client.post(url).body_bytes(b"order").build().send()
+        await response.bytes()
+    return caught.value
+
+
+async def test_a_refused_connection_carried_nothing():
+    """Nobody listens: not one byte left."""
+    assert was_never_sent(await broken(f"http://127.0.0.1:{free_port()}/"))
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx"]
+)
+async def test_a_connection_that_broke_after_the_request_may_have_carried_it(said):
+    """The other side read the order and hung up, before, within or after the status line."""
+
+    async def hang_up(reader, writer):
+        await reader.read(1000)
+        writer.write(said)
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        assert not was_never_sent(await broken(f"http://127.0.0.1:{port}/"))
