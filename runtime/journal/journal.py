@@ -4,10 +4,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from random import Random
 from typing import Any, Protocol
 
 from msgspec import Struct, structs
+from sqlalchemy import Connection
 
 from runtime.clock import Clock
 from runtime.journal import answering, auditing
@@ -172,22 +174,18 @@ class Journal:
             (start.due is None or start.due <= now) and worker.promise(start.lane)
         ):
             worker = None
-        held: Held | None = None
         try:
             new, process = self._begin(start, worker)
-            accepted = await asyncio.shield(self.store.submit(self._accepting, new))
-            self.crash_points.passing(AFTER_ACCEPT)
-            if worker is not None and accepted.created and not new.row["behind"]:
-                process = structs.replace(process, reference=accepted.reference)
-                held = Held(
-                    process=process,
-                    fence=1,
-                    in_doubt=False,
-                    lease_until=new.row["due_at"],
-                )
-        finally:
+            written = self.store.submit(self._accepting, new)
+        except BaseException:
             if worker is not None:
-                worker.keep_promise(held, start.lane)
+                worker.keep_promise(None, start.lane)
+            raise
+        if worker is not None:
+            # Even if the caller goes away meanwhile, what was born leased must be worked on.
+            written.add_done_callback(partial(self._born, worker, new, process))
+        accepted = await asyncio.shield(written)
+        self.crash_points.passing(AFTER_ACCEPT)
         if accepted.created:
             self._announce(new)
         return accepted
@@ -262,9 +260,24 @@ class Journal:
             "actor": actor,
             "amendment": dict(amendment or {}),
         }
-        await self.append_audit({"act": "remedy", "process": asked.process_id, **data})
-        stamp = to_micros(self.clock.now())
-        await self.signal(asked.process_id, REMEDY, data, f"{REMEDY}:{incident_id}:{stamp}")
+        at = to_micros(self.clock.now())
+        record = encode({"act": "remedy", "process": asked.process_id, **data})
+        audited = AuditRecord(chain=self.node, at=at, record=record)
+        signal = NewSignal(
+            process_id=asked.process_id,
+            name=REMEDY,
+            dedupe_key=f"{REMEDY}:{incident_id}:{at}",
+            data=encode(data),
+            at=at,
+        )
+
+        def act(connection: Connection) -> None:
+            self._auditing(connection, [audited])
+            self._signalling(connection, [signal])
+
+        await self.store.write(act)
+        self.crash_points.passing(AFTER_SIGNAL_COMMIT)
+        self._wake()
 
     # Out.
 
@@ -457,6 +470,26 @@ class Journal:
         )
         return new, process
 
+    def _born(
+        self,
+        worker: _LocalWorker,
+        new: NewProcess,
+        process: Process[Any],
+        written: asyncio.Future[Accepted],
+    ) -> None:
+        """Give a process to the worker whose lease it was born with."""
+        held = None
+        if not written.cancelled() and written.exception() is None:
+            accepted = written.result()
+            if accepted.created and not new.row["behind"]:
+                held = Held(
+                    process=structs.replace(process, reference=accepted.reference),
+                    fence=1,
+                    in_doubt=False,
+                    lease_until=new.row["due_at"],
+                )
+        worker.keep_promise(held, process.lane)
+
     def _announce(self, new: NewProcess) -> None:
         if self._worker is None:
             return
@@ -465,7 +498,7 @@ class Journal:
         if new.row["lease_owner"] is None and new.row["due_at"] is not None:
             self._worker.wake()
 
-    def _recover(self, connection: Any, now: int) -> int:
+    def _recover(self, connection: Connection, now: int) -> int:
         orphans = orphan(connection, now)
         orphan_deliveries(connection, now)
         self.crash_points.passing(DURING_RECOVERY)

@@ -8,9 +8,7 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Dialect,
-    Text,
     bindparam,
-    or_,
     select,
     update,
 )
@@ -22,12 +20,17 @@ from runtime.store.statements import updating
 
 
 class LeaseRequest(Struct, frozen=True, kw_only=True):
-    """Who asks, for how many of each lane, at what time, until when."""
+    """Who asks, for how many of each lane, at what time, until when.
+
+    `holding` are the processes this worker is at work on: should a lease of theirs have lapsed, it
+    is not to be taken from itself.
+    """
 
     holder: str
     room: Mapping[int, int]
     now: int
     until: int
+    holding: frozenset[str]
 
 
 class Lease(Struct, frozen=True, kw_only=True):
@@ -53,16 +56,12 @@ class Leased(Struct, frozen=True, kw_only=True):
     next_due: int | None
 
 
-_not_mine = or_(
-    process.c.lease_owner.is_(None), process.c.lease_owner != bindparam("holder", type_=Text())
-)
 _DUE = (
     select(process)
     .where(
         process.c.lane == bindparam("lane"),
         process.c.due_at <= bindparam("now", type_=BigInteger()),
         process.c.due_at.is_not(None),
-        _not_mine,
     )
     .order_by(process.c.due_at)
     .limit(bindparam("room"))
@@ -74,7 +73,6 @@ _NEXT_DUE = (
         process.c.lane == bindparam("lane"),
         process.c.due_at.is_not(None),
         process.c.due_at > bindparam("now", type_=BigInteger()),
-        _not_mine,
     )
     .order_by(process.c.due_at)
     .limit(1)
@@ -130,9 +128,9 @@ class Leasing:
         full: set[int] = set()
         next_due: list[int] = []
         for lane, room in request.room.items():
-            asked = {"lane": lane, "room": room, "now": request.now, "holder": request.holder}
+            asked = {"lane": lane, "room": room, "now": request.now}
             found = connection.execute(_DUE, asked).all()
-            rows += found
+            rows += [row for row in found if row.id not in request.holding]
             if len(found) >= room:
                 full.add(lane)
             elif (due := connection.execute(_NEXT_DUE, asked).scalar()) is not None:

@@ -205,7 +205,9 @@ class Worker:
         if room:
             at = to_micros(now)
             until = to_micros(now + self._lease)
-            request = LeaseRequest(holder=self.holder, room=room, now=at, until=until)
+            request = LeaseRequest(
+                holder=self.holder, room=room, now=at, until=until, holding=frozenset(self._held)
+            )
             try:
                 leased = await self._store.submit(self._leasing, request)
             except StoreUnavailable:

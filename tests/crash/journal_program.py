@@ -10,6 +10,7 @@ that the oracle reads: `acknowledged`, `vendor` and `told`, each line on disk be
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from random import Random
 
 from runtime.clock import SystemClock
 from runtime.journal.crash_points import CrashPoints, KillAt
+from runtime.journal.faults import ActionNotAllowed
 from runtime.journal.incidents import Action
 from runtime.journal.journal import Journal
 from runtime.journal.process import Lane
@@ -164,7 +166,8 @@ async def _resolve_incidents(journal: Journal) -> None:
         for incident in await journal.incidents():
             if incident.id not in asked:
                 asked.add(incident.id)
-                await journal.remedy(incident.id, Action.CANCEL, "operator")
+                with contextlib.suppress(ActionNotAllowed):  # an earlier life's act closed it
+                    await journal.remedy(incident.id, Action.CANCEL, "operator")
         await asyncio.sleep(0.01)
 
 

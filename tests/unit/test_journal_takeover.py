@@ -6,9 +6,11 @@ from datetime import timedelta
 
 import pytest
 from msgspec import structs
+from sqlalchemy import text
 
 from runtime.journal.process import Lane
 from runtime.journal.worker import Worker
+from runtime.store.faults import StoreUnavailable
 from tests.journal_orders import (  # noqa: F401  # store_url is a fixture
     SOON,
     Order,
@@ -21,6 +23,7 @@ from tests.journal_orders import (  # noqa: F401  # store_url is a fixture
     store_url,
     the_order_process,
 )
+from tests.postgres_server import a_postgresql_database
 
 pytestmark = pytest.mark.anyio
 
@@ -134,6 +137,70 @@ async def test_draining_gives_leases_back_at_once(store_url):  # noqa: F811  # s
             await journal.wait_for(accepted.process_id, {"shipping"}, SOON)
         assert vendor.looked_up == ["begun"]
         await successor.drain()
+
+
+async def test_a_caller_who_hangs_up_leaves_no_orphan(store_url):  # noqa: F811  # same
+    """The accept commits although nobody waits for its answer; the order is worked on."""
+    vendor = Vendor()
+    async with an_open_store(store_url) as store:
+        journal = a_journal(store, [the_order_process(vendor)])
+        worker = Worker(journal, lease=timedelta(hours=1))
+        await worker.start()
+        callers = [asyncio.create_task(journal.accept(an_order(f"H{n}"))) for n in range(20)]
+        await asyncio.sleep(0)
+        for caller in callers:
+            caller.cancel()
+        results = await asyncio.gather(*callers, return_exceptions=True)
+        assert all(isinstance(r, asyncio.CancelledError) for r in results)
+
+        async def all_picked():
+            return len(vendor.done("pick")) == 20
+
+        await eventually(all_picked)
+        await worker.drain()
+
+
+async def test_a_lost_database_costs_time_and_nothing_else(caplog):
+    """Every connection is cut, again and again, under load: each effect still happens once."""
+    url = a_postgresql_database()
+    vendor = Vendor()
+    kind = the_order_process(vendor)
+    async with an_open_store(url) as store, an_open_store(url) as saboteur:
+        journal = a_journal(store, [kind])
+        worker = Worker(journal, lease=timedelta(seconds=1))
+        await worker.start()
+        refused = 0
+
+        async def order(n):
+            nonlocal refused
+            while True:
+                try:
+                    return await journal.accept(an_order(f"L{n}"))
+                except StoreUnavailable:
+                    refused += 1
+                    await asyncio.sleep(0.02)
+
+        async def sabotage():
+            for _ in range(5):
+                await asyncio.sleep(0.03)
+                await saboteur.read(lambda c: c.execute(_CUT).all())
+
+        await asyncio.gather(sabotage(), *(order(n) for n in range(400)))
+
+        async def all_picked():
+            return len(vendor.done("pick")) >= 400
+
+        await eventually(all_picked, within=2 * SOON)
+        assert sorted(vendor.done("order")) == sorted(f"L{n}" for n in range(400))
+        assert sorted(vendor.done("pick")) == sorted(f"L{n}" for n in range(400))
+        assert refused or "store_unreachable" in caplog.messages
+        await worker.drain()
+
+
+_CUT = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 
 
 async def test_a_flood_in_one_lane_delays_no_other(store_url):  # noqa: F811  # same
