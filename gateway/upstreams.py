@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import RequestError, RequestTimeoutError
+from pyreqwest.request import RequestBuilder
 from pyreqwest.response import Response
 
 from contracts import context as wire
@@ -18,6 +19,7 @@ from contracts.context import CallContext, current
 from contracts.problems import refuse
 from gateway.call import Application, ClientGoneError, Header, Receive, Scope, Send
 from gateway.edge import HOP_BY_HOP
+from gateway.routes import SAFE
 from runtime.clock import Clock
 
 Upstream = Application
@@ -93,18 +95,17 @@ class Forwarder:
         left = context.remaining(now)
         if left is not None:
             request = request.timeout(timedelta(seconds=left))
-        if _has_body(scope):
-            first = await receive()
-            if first.get("more_body", False):
-                request = request.body_stream(_chunks(first.get("body", b""), receive))
-            else:
-                request = request.body_bytes(first.get("body", b""))
+        body = _Body(receive)
+        if scope["method"] not in SAFE:
+            request = await body.attached(request)
         try:
             async with request.build_streamed() as response:
                 await _answer(response, send)
         except RequestTimeoutError:
             raise refuse("deadline-exceeded") from None
         except RequestError:
+            if body.broken is not None:
+                raise body.broken from None  # the caller's fault, not the upstream's
             raise refuse("upstream-unavailable", retry_after=1) from None
 
 
@@ -113,13 +114,6 @@ def _target(base: str, scope: Scope) -> str:
     query: bytes = scope["query_string"]
     target = base + path.decode("latin-1")
     return f"{target}?{query.decode('latin-1')}" if query else target
-
-
-def _has_body(scope: Scope) -> bool:
-    return any(
-        (name == b"content-length" and value != b"0") or name == b"transfer-encoding"
-        for name, value in scope["headers"]
-    )
 
 
 def _text(headers: list[Header]) -> list[tuple[str, str]]:
@@ -151,17 +145,36 @@ def told(context: CallContext, now: float) -> list[tuple[str, str]]:
     return headers
 
 
-async def _chunks(first: bytes, receive: Receive) -> AsyncIterator[bytes]:
-    chunk, more = first, True
-    while True:
-        if chunk:
-            yield chunk
-        if not more:
-            return
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        chunk, more = message.get("body", b""), message.get("more_body", False)
+class _Body:
+    """A request body on its way through; remembers if it was the caller that broke it off."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.broken: Exception | None = None
+
+    async def attached(self, request: RequestBuilder) -> RequestBuilder:
+        """Attach the body: whole if it is there already, else as it comes."""
+        first = await self._receive()
+        chunk = first.get("body", b"")
+        if first.get("more_body", False):
+            return request.body_stream(self._chunks(chunk))
+        return request.body_bytes(chunk) if chunk else request
+
+    async def _chunks(self, chunk: bytes) -> AsyncIterator[bytes]:
+        more = True
+        while True:
+            if chunk:
+                yield chunk
+            if not more:
+                return
+            try:
+                message = await self._receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGoneError  # noqa: TRY301  the stream must end as broken, too
+            except Exception as error:
+                self.broken = error
+                raise
+            chunk, more = message.get("body", b""), message.get("more_body", False)
 
 
 async def _answer(response: Response, send: Send) -> None:

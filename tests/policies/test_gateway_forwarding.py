@@ -1,0 +1,204 @@
+"""Forwarding to a service over HTTP: a real server behind the gateway, on a socket."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from gateway.upstreams import Forwarder
+
+pytestmark = pytest.mark.anyio
+
+
+class Service:
+    """An HTTP/1.1 service that answers what it is told to, byte by byte."""
+
+    def __init__(self) -> None:
+        self.requests: list[bytes] = []
+        self.answers: list[bytes] = []
+        self.delay = 0.0
+        self.connections = 0
+
+    async def handle(self, reader, writer) -> None:
+        self.connections += 1
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                body = b""
+                lower = head.lower()
+                if b"content-length:" in lower:
+                    size = int(lower.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+                    body = await reader.readexactly(size)
+                elif b"transfer-encoding: chunked" in lower:
+                    body = await reader.readuntil(b"0\r\n\r\n")
+                self.requests.append(head + body)
+                await asyncio.sleep(self.delay)
+                answer = self.answers.pop(0) if self.answers else OK
+                writer.write(answer)
+                await writer.drain()
+                if b"connection: close" in answer.lower():
+                    break
+        writer.close()
+
+    def field(self, name: str) -> str | None:
+        for line in self.requests[-1].split(b"\r\n\r\n", 1)[0].decode("latin-1").split("\r\n")[1:]:
+            key, _, value = line.partition(": ")
+            if key.lower() == name:
+                return value
+        return None
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@pytest.fixture
+async def behind(world, clock):
+    service = Service()
+    server = await asyncio.start_server(service.handle, "127.0.0.1", 0, limit=1_000_000)
+    port = server.sockets[0].getsockname()[1]
+    w = await world(upstream=Forwarder(f"http://127.0.0.1:{port}", clock=clock))
+    yield w, service, server
+    server.close()
+
+
+async def test_a_call_is_forwarded_with_its_context_and_without_its_secrets(behind):
+    w, service, _ = behind
+    token = await w.token("partner-acme")
+    told = await w.call(
+        "POST",
+        "/sales/v1/orders",
+        json=w.an_order(),
+        token=token,
+        key="INV-1",
+        headers=[("cookie", "a=b"), ("x-crossdock-scopes", "all"), ("accept", "application/json")],
+    )
+
+    assert told.status == 200
+    assert service.requests[-1].startswith(b"POST /sales/v1/orders HTTP/1.1\r\n")
+    assert service.field("x-crossdock-consumer") == "partner-acme"
+    assert service.field("x-crossdock-scopes") == "orders:read orders:write"
+    assert service.field("x-crossdock-accounts") == "C1,C2"
+    assert service.field("x-crossdock-idempotency-key") == "INV-1"
+    assert service.field("x-correlation-id") == told.header("x-correlation-id")
+    assert int(service.field("x-request-budget-ms")) <= 2_000
+    assert service.field("traceparent").startswith("00-")
+    assert service.field("accept") == "application/json"
+    assert service.field("authorization") is None
+    assert service.field("cookie") is None
+    assert service.requests[-1].endswith(b'"quantity":2}]}')
+
+
+async def test_hop_headers_and_trailers_of_an_answer_are_dropped(behind):
+    w, service, _ = behind
+    service.answers = [
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n"
+            b"Trailer: X-Sum\r\nKeep-Alive: timeout=5\r\nX-Kept: yes\r\n"
+            b"X-Crossdock-Consumer: me\r\n"
+            b"\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\nX-Sum: 1\r\n\r\n"
+        )
+    ]
+    told = await w.call("GET", "/sales/v1/orders", token=await w.token())
+
+    assert (told.status, told.body, told.header("x-kept")) == (200, b"abcdef", "yes")
+    names = {name for name, _ in told.headers}
+    assert not names & {b"trailer", b"keep-alive", b"transfer-encoding", b"x-crossdock-consumer"}
+
+
+async def test_redirects_and_codings_pass_through_as_they_are(behind):
+    w, service, _ = behind
+    service.answers = [
+        b"HTTP/1.1 302 Found\r\nLocation: http://10.0.0.1/\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nzzzz",
+    ]
+    token = await w.token()
+    assert (await w.call("GET", "/sales/v1/orders", token=token)).status == 302
+    coded = await w.call("GET", "/sales/v1/orders", token=token)
+    assert (coded.body, coded.header("content-encoding")) == (b"zzzz", "gzip")
+
+
+async def test_a_body_streams_through_without_being_held(behind):
+    w, service, _ = behind
+    told = await w.call("POST", "/sales/v1/notices", body=[b"a" * 40_000, b"b" * 40_000])
+
+    assert told.status == 200
+    assert service.requests[-1].count(b"a" * 1_000) + service.requests[-1].count(b"b" * 1_000) >= 60
+
+
+async def test_a_body_that_streams_past_the_cap_is_cut_off(behind):
+    w, _, _ = behind
+    told = await w.call(
+        "POST",
+        "/sales/v1/notices",
+        headers=[("transfer-encoding", "chunked")],
+        body=[b"a" * 60_000, b"b" * 60_000],
+    )
+
+    assert (told.status, told.problem) == (413, "request-too-large")
+
+
+async def test_a_body_without_a_declared_size_arrives(behind):
+    w, service, _ = behind
+    told = await w.call(
+        "POST",
+        "/sales/v1/notices",
+        headers=[("transfer-encoding", "chunked"), ("content-type", "text/plain")],
+        body=[b"a" * 1_000, b"b" * 1_000],
+    )
+
+    assert told.status == 200
+    assert b"b" * 1_000 in service.requests[-1]
+
+
+async def test_connections_are_used_again(behind):
+    w, service, _ = behind
+    token = await w.token()
+    for _ in range(10):
+        await w.call("GET", "/sales/v1/orders", token=token)
+
+    assert service.connections == 1
+
+
+async def test_a_slow_service_costs_the_budget_and_no_more(behind):
+    w, service, _ = behind
+    service.delay = 5
+    told = await w.call(
+        "GET",
+        "/sales/v1/orders",
+        token=await w.token(),
+        headers=[("x-request-budget-ms", "80")],
+    )
+
+    assert (told.status, told.problem) == (504, "deadline-exceeded")
+
+
+async def test_a_dead_service_opens_its_circuit_and_is_left_alone(behind):
+    w, service, server = behind
+    token = await w.token()
+    await w.call("GET", "/sales/v1/orders", token=token)
+    server.close()
+    service.answers = [b"HTTP/1.1 500 Oops\r\nContent-Length: 5\r\n\r\nstack"] * 50
+    for _ in range(10):
+        told = await w.call("GET", "/sales/v1/orders", token=token)
+        assert told.status in (502, 503)
+
+    asked = len(service.requests)
+    told = await w.call("GET", "/sales/v1/orders", token=token)
+    assert (told.status, told.problem) == (503, "upstream-unavailable")
+    assert int(told.header("retry-after")) >= 1
+    assert len(service.requests) == asked
+
+
+async def test_a_service_that_answers_problems_is_not_dead(behind):
+    w, service, _ = behind
+    body = b'{"type":"/problems/upstream-throttled","status":503}'
+    service.answers = [
+        b"HTTP/1.1 503 Busy\r\nContent-Type: application/problem+json\r\n"
+        b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+    ] * 20
+    token = await w.token()
+    for _ in range(20):
+        told = await w.call("GET", "/sales/v1/orders", token=token)
+        assert told.problem == "upstream-throttled"
+
+    assert len(service.requests) == 20
