@@ -143,7 +143,7 @@ class PricingCreditApi:
         net, gross = validation.amounts(priced.answer, total)
         credit = await self._credit_part(known, customer, gross or net, body)
         stock = validation.availability(known, [line.quantity for line in body.lines], now)
-        findings += validation.waiting_findings(priced, credit, stock)
+        findings += validation.waiting_findings(known, priced, credit, stock)
         standings = {
             "price": priced.part.standing,
             "credit": credit.standing,

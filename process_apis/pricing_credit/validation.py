@@ -247,7 +247,9 @@ def availability(facts: Facts, quantities: Sequence[Decimal], now: datetime) -> 
     return AvailabilityPart(standing=standing, answer=answer)
 
 
-def waiting_findings(priced: Priced, credit: CreditPart, stock: AvailabilityPart) -> list[Finding]:
+def waiting_findings(
+    facts: Facts, priced: Priced, credit: CreditPart, stock: AvailabilityPart
+) -> list[Finding]:
     """Say what stands against a quote beside customer and items."""
     found = []
     if priced.faults:
@@ -274,8 +276,10 @@ def waiting_findings(priced: Priced, credit: CreditPart, stock: AvailabilityPart
                 allowed=f"{line.available:f}",
             )
             for i, line in enumerate(stock.answer.lines)
-            if not line.sufficient
+            if not line.sufficient and line.item not in facts.items.absent
         )
+        if not short:
+            return found
         found.append(
             Finding(
                 problem="stock-insufficient",

@@ -29,7 +29,7 @@ from contracts.ports.quote_to_order import (
 from contracts.problems import Fault, ProblemError, refuse
 from process_apis.quote_to_order import deals, decisions, remedies, story
 from process_apis.quote_to_order.checking import terms_of
-from process_apis.quote_to_order.exposure import OpenExposure
+from process_apis.quote_to_order.exposure import OpenExposure, order_token
 from process_apis.quote_to_order.intake import Intake
 from process_apis.quote_to_order.lifecycle import ORDER
 from process_apis.quote_to_order.queries import CREDIT_KIND, ORDER_KIND, OrderQueries
@@ -48,7 +48,7 @@ from runtime.clock import Clock
 from runtime.journal.faults import ActionNotAllowed, KeyReused, UnknownIncident, UnknownProcess
 from runtime.journal.incidents import Action, Category
 from runtime.journal.journal import Journal
-from runtime.journal.process import Event, Process, Says, Start, Term
+from runtime.journal.process import Accepted, Event, Process, Says, Start, Term
 from runtime.journal.reading import Query
 from runtime.store.faults import StoreUnavailable
 
@@ -310,18 +310,12 @@ class QuoteToOrderApi:
         self, start: Start[OrderRecord] | Start[CreditRecord], call: CallContext
     ) -> Reply[Order]:
         """Commit, then answer: at once, or when the order has come far enough."""
-        try:
-            with _durably():
-                accepted = await self._journal.accept(start)
-        except KeyReused as reused:
-            raise refuse("idempotency-key-reused", order=reused.process_id) from None
+        record = start.data
+        accepted = await self._counted_accept(start)
         if not accepted.created:
             return await self._answer(accepted.process_id, call)
-        record = start.data
         if isinstance(record, OrderRecord):
             self._numbers.learn(accepted.reference, accepted.process_id)
-            if record.entry != "held":
-                self._exposure.add(record.customer, accepted.process_id, record.exposure)
         if self._wait_of(call):
             return await self._answer(accepted.process_id, call)
         show = order_view if isinstance(record, OrderRecord) else credit_view
@@ -334,6 +328,26 @@ class QuoteToOrderApi:
             updated_at=record.placed_at,
         )
         return Reply(body=order, status=202, location=_location(order.id), etag="1")
+
+    async def _counted_accept(self, start: Start[OrderRecord] | Start[CreditRecord]) -> Accepted:
+        """Commit, with the amount counted against the customer's credit from before on.
+
+        So no two orders are let in on the same credit.
+        """
+        record, token, counts = start.data, order_token(start.consumer, start.key), False
+        if isinstance(record, OrderRecord) and record.entry != "held":
+            counts = self._exposure.add(record.customer, token, record.exposure)
+        created = False
+        try:
+            with _durably():
+                accepted = await self._journal.accept(start)
+            created = accepted.created
+        except KeyReused as reused:
+            raise refuse("idempotency-key-reused", order=reused.process_id) from None
+        finally:
+            if counts and not created:
+                self._exposure.forget(record.customer, token)
+        return accepted
 
     async def _answer(self, order: str, call: CallContext) -> Reply[Order]:
         wait = self._wait_of(call)

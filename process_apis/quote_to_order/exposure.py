@@ -40,22 +40,46 @@ class OpenExposure:
             del self._open[customer]
         return sum((entry.amount for entry in orders.values()), Decimal(0))
 
-    def add(self, customer: CustomerId, order: str, amount: Decimal | None) -> None:
-        """Count an order; one without an amount belongs to a customer without a limit."""
-        if amount is not None:
-            self._open.setdefault(customer, {})[order] = _Open(amount)
+    def add(self, customer: CustomerId, order: str, amount: Decimal | None) -> bool:
+        """Count an order unless it is counted already; answer whether it was news.
 
-    def counted(self, customer: CustomerId, order: str, at: datetime) -> None:
+        One without an amount belongs to a customer without a limit. An order is named by
+        `order_token`, so that it can be counted before the journal has given it an id.
+        """
+        orders = self._open.setdefault(customer, {}) if amount is not None else {}
+        if amount is None or order in orders:
+            return False
+        orders[order] = _Open(amount)
+        return True
+
+    def counted(self, process: Process[OrderRecord], at: datetime) -> None:
         """The ERP has the order since `at`: its later positions include it."""
-        entry = self._open.get(customer, {}).get(order)
+        entry = self._open.get(process.data.customer, {}).get(_token(process))
         if entry is not None:
             entry.in_erp_since = at
 
+    def resumes(self, process: Process[OrderRecord]) -> None:
+        """Count an order that goes on after it was held or stopped."""
+        self.add(process.data.customer, _token(process), process.data.exposure)
+
     def forget(self, customer: CustomerId, order: str) -> None:
-        """The order is cancelled."""
+        """The order came to nothing."""
         self._open.get(customer, {}).pop(order, None)
+
+    def forget_process(self, process: Process[OrderRecord]) -> None:
+        """The order is cancelled."""
+        self.forget(process.data.customer, _token(process))
 
     def fill(self, processes: Iterable[Process[OrderRecord]]) -> None:
         """Count the orders that were accepted before this program started."""
         for process in processes:
-            self.add(process.data.customer, process.id, process.data.exposure)
+            self.resumes(process)
+
+
+def order_token(consumer: str, key: str) -> str:
+    """Name an order as its consumer does."""
+    return f"{consumer}\n{key}"
+
+
+def _token(process: Process[OrderRecord]) -> str:
+    return order_token(process.consumer, process.key)

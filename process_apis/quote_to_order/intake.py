@@ -17,11 +17,10 @@ from process_apis.quote_to_order.promises import PromiseReader, Redeemed
 from process_apis.quote_to_order.records import AgreedLine, CreditRecord, OrderRecord
 from process_apis.quote_to_order.settings import ChannelPolicy
 from runtime.clock import Clock
-from runtime.journal.answering import FingerprintDiffers
+from runtime.journal.answering import KeptAnswer
 from runtime.journal.journal import Journal
 
 _PROMISES: Final = "promise"
-_PROMISE_LEASE: Final = timedelta(seconds=30)
 _PROMISE_KEEP: Final = timedelta(days=7)
 
 
@@ -127,10 +126,19 @@ class Intake:
 
     async def _use_up(self, promise: Redeemed, user: str) -> None:
         """Bind a promise to one consumer's key for good: that order may be sent again."""
-        claim = await self._journal.claim(
-            _PROMISES, promise.id, user, lease=_PROMISE_LEASE, keep=_PROMISE_KEEP
+        expires_at = self._clock.now() + _PROMISE_KEEP
+        use = KeptAnswer(
+            scope=_PROMISES,
+            key=promise.id,
+            fingerprint=user,
+            status=0,
+            headers=b"",
+            body=b"",
+            expires_at=int(expires_at.timestamp() * 1_000_000),
         )
-        if isinstance(claim, FingerprintDiffers):
+        await self._journal.store_answer(use)
+        first = await self._journal.idempotent_answer(_PROMISES, promise.id)
+        if first is None or first.fingerprint != user:
             raise refuse("promise-invalid", detail="This promise was used already.")
 
 

@@ -70,8 +70,8 @@ _EXCEPTIONS = (
     .order_by(incident.c.id)
 )
 
-LAST: Final = "~"
-"""Sorts behind every id."""
+LAST: Final = "Z" * 27
+"""Sorts behind every id, in every collation: ids are 26 digits and capitals."""
 
 
 class SoldOrder(Struct, frozen=True, kw_only=True):

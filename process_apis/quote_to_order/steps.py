@@ -73,6 +73,7 @@ class OrderSteps:
         elsewhere = checking.opening(process, context)
         if elsewhere is not None:
             return elsewhere
+        self._exposure.resumes(process)
         try:
             with working(process, context):
                 answer = await self._erp.place_order(
@@ -80,7 +81,7 @@ class OrderSteps:
                 )
         except CallFailedError as failed:
             return self._failed(process, context, failed, "stopped", "the order is placed there")
-        self._exposure.counted(record.customer, process.id, context.clock.now())
+        self._exposure.counted(process, context.clock.now())
         return outcomes.placed(process, context, answer, ORDER)
 
     async def release(self, process: Process[OrderRecord], context: StepContext) -> Outcome:
@@ -164,7 +165,7 @@ class OrderSteps:
         return self._all_undone(process, context)
 
     def _all_undone(self, process: Process[OrderRecord], context: StepContext) -> Outcome:
-        self._exposure.forget(process.data.customer, process.id)
+        self._exposure.forget_process(process)
         after = changed(process.data, context.now, hold=None, trouble=None)
         return Move(
             event="all_undone",

@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.scenarios.world import an_order
+from contracts.ports.quote_to_order import OrderQuery
+from tests.postgres_server import a_postgresql_database
+from tests.scenarios.world import World, an_order
 
 pytestmark = pytest.mark.anyio
 
@@ -40,3 +42,44 @@ async def test_fifty_equal_orders_at_once_become_one(world):
     assert len({reply.body.id for reply in replies}) == 1
     await world.reaches(replies[0].body.id, fulfilment="released")
     assert world.erp.orders_for("TWICE") == ["TWICE"]
+
+
+async def test_on_postgresql_it_is_the_same_story(tmp_path):
+    """Orders, credits, search, totals and exceptions do not depend on the store."""
+    world = World(tmp_path, url=a_postgresql_database())
+    await world.opens()
+    sold = await world.place(an_order(("1896-S", 5, "9.99")), key="536365", consumer="importer")
+    await world.reaches(sold.body.id, fulfilment="released")
+    given_back = await world.credit(an_order(("1896-S", 2, "9.99")), key="C536365")
+    unmatched = await world.credit(an_order(("1900-S", 2, "9.99")), key="C536366")
+
+    found = await world.operations.find_orders(OrderQuery(customer="10000", limit=2))
+    totals = await world.totals("order-file")
+
+    assert given_back.body.billing == "credited"
+    assert [order.id for order in found.orders] == [unmatched.body.id, given_back.body.id]
+    assert found.cursor is not None
+    assert [view.order for view in await world.exceptions()] == [unmatched.body.id]
+    assert totals.net_ordered == {"GBP": "49.95"}
+    assert totals.net_credited == {"GBP": "19.98"}
+    await world.closes()
+
+
+async def test_a_customer_with_two_hundred_orders_is_credited_without_reading_them_all_again(world):
+    """Only what changed since the last credit is read: matching stays a matter of moments."""
+    for n in range(200):
+        await world.place(
+            an_order(("1896-S", 5, "9.99"), ("1900-S", 5, "1.00")),
+            key=f"S-{n}",
+            consumer="importer",
+            wait=None,
+        )
+    await world.until(lambda: len(world.wms.ledger) == 200, what="two hundred orders")
+    await world.credit(an_order(("1896-S", 2, "9.99")), key="C-1")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    reply = await world.credit(an_order(("1896-S", 2, "9.99")), key="C-2")
+
+    assert reply.body.billing == "credited"
+    assert loop.time() - began < 0.5

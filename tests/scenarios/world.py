@@ -155,6 +155,8 @@ class Erp(Vendor):
 
     async def price_ladders(self, body):
         await self.asked("prices")
+        if body.customer not in self.customers:
+            raise self.unknown("customer-unknown")
         return PriceLadders(
             ladders=tuple(
                 self._ladder(body.customer, item) for item in body.items if item in self.items
@@ -183,9 +185,11 @@ class Erp(Vendor):
 
     async def credit_position(self, reference):
         await self.asked("credit")
+        if reference not in self.customers:
+            raise self.unknown("customer-unknown")
         customer = self.customers[reference]
         mine = (o for o in self.orders.values() if o.customer == reference)
-        owing = sum((o.net_amount.amount for o in mine), Decimal(0))
+        owing = sum((o.gross_amount.amount for o in mine), Decimal(0))
         return CreditPosition(
             customer=customer.id,
             limit=customer.credit_limit,
@@ -217,7 +221,7 @@ class Erp(Vendor):
             reference=body.reference,
             customer=body.customer,
             net_amount=total,
-            gross_amount=total,
+            gross_amount=money(total.amount * Decimal("1.2"), body.currency),
             found=False,
             state="open",
         )
@@ -347,13 +351,13 @@ class Tax(Vendor):
 class World:
     """The vendors, the product between them, and the words in which stories are told."""
 
-    def __init__(self, directory, *, orders=None, pricing=None, channels=None):
+    def __init__(self, directory, *, url=None, orders=None, pricing=None, channels=None):
         self.clock = RunningClock()
         self.erp = Erp(self.clock)
         self.wms = Wms(self.clock)
         self.crm = Crm(self.clock)
         self.tax = Tax("tax", self.clock)
-        self._url = f"sqlite:///{directory}/journal.db"
+        self._url = url or f"sqlite:///{directory}/journal.db"
         self._orders = orders or OrderSettings()
         self._pricing = pricing or PricingSettings()
         self._channels = channels or {"importer": "order-file", "deals": "crm"}
@@ -469,6 +473,11 @@ class World:
         self.crm.deals[quote.id] = quote
         return quote
 
+    def time_passes(self, **by):
+        """Put the clock forward, and let who sleeps by it look at it again."""
+        self.clock.forward(**by)
+        self.worker.wake()
+
     # What people do.
 
     def key(self):
@@ -539,7 +548,8 @@ class World:
             timedelta(seconds=PATIENCE),
         )
         order = await self.order(process.id)
-        assert {axis: getattr(order, axis) for axis in axes} == axes
+        story = await self.story(process.id)
+        assert {axis: getattr(order, axis) for axis in axes} == axes, story
         return order
 
     async def crm_shows(self, reference, words):
