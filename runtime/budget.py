@@ -32,6 +32,9 @@ LANES: Final = {"capture": 0, "status": 1, "sync": 2, "bulk": 3}
 _HIGH: Final = 1
 """Lanes up to this rank may use the reserve."""
 
+_SHORTEST_SLEEP: Final = 0.001
+"""Seconds; below them the rounding of sums could have the same moment met again and again."""
+
 
 class Alarm(Protocol):
     """Something that will call back."""
@@ -225,8 +228,7 @@ class _Account:
     def observe(self, used: int, limit: int) -> None:
         """Believe the vendor's count of the day."""
         if self._daily is not None:
-            self._daily.known = used
-            self._daily.limit = limit
+            self._daily.learn(self._clock.monotonic(), used, limit)
 
     def observe_credits(self, left: float) -> None:
         """Believe the vendor's count of credits."""
@@ -313,6 +315,7 @@ class _Account:
         """Come back when time alone will have made room; a call's end comes back by itself."""
         if seconds <= 0.0:
             return
+        seconds = max(seconds, _SHORTEST_SLEEP)
         if self._alarm is not None:
             if self._wake_at <= now + seconds:
                 return

@@ -15,6 +15,12 @@ _PACE_SECONDS = 10.0
 """Over how long the pace of calls is measured for a forecast."""
 
 
+_ASK_AGAIN = 60.0
+"""Seconds between two calls that find out whether an exhausted day has passed."""
+_ROUNDING = 0.001
+"""Credits left alone, so that the rounding of two clocks' sums cannot overdraw the vendor's."""
+
+
 class Window(msgspec.Struct, frozen=True, kw_only=True):
     """At most `limit` calls in any span of `seconds`."""
 
@@ -56,8 +62,8 @@ class WindowMeter:
 
     def used(self, now: float) -> int:
         """How many calls the window holds, those under way included."""
-        horizon = now - self.window.seconds
-        while self._ended and self._ended[0] <= horizon:
+        seconds = self.window.seconds
+        while self._ended and self._ended[0] + seconds <= now:  # as `wait` says it, to the bit
             self._ended.popleft()
         return len(self._ended) + self._running
 
@@ -102,7 +108,7 @@ class BucketMeter:
         self._level = bucket.capacity
         self._at = now
         self._aside = 0.0
-        self._kept = bucket.capacity * reserve
+        self._kept = max(_ROUNDING, bucket.capacity * reserve)
 
     def left(self, now: float) -> float:
         """Credits that may be spent now."""
@@ -113,16 +119,10 @@ class BucketMeter:
 
     def wait(self, now: float, cost: float, *, high: bool, ahead: int = 0) -> float:
         """Answer in how many seconds there is room, as `Meter.wait`."""
-        short = (
-            cost * (1 + ahead)
-            - self.left(now)
-            + (0.0 if high else min(self._kept, self._most_kept(cost)))
-        )
+        # a cost near the capacity cannot leave the whole reserve: it would never be served
+        kept = min(_ROUNDING if high else self._kept, max(0.0, self.bucket.capacity - cost))
+        short = cost * (1 + ahead) - self.left(now) + kept
         return max(0.0, short / self.bucket.restore)
-
-    def _most_kept(self, cost: float) -> float:
-        """A cost near the capacity cannot leave the whole reserve: it would never be served."""
-        return max(0.0, self.bucket.capacity - cost)
 
     def take(self, cost: float) -> None:
         """Count a call that starts."""
@@ -166,5 +166,14 @@ class DailyMeter:
         """Count a call that ended."""
         self._running -= 1
         self.known += 1 if charged > 0 else 0
-        if self.known >= self.limit:
-            self._asked_again_at = now + 60.0
+        self._note_exhaustion(now)
+
+    def learn(self, now: float, used: int, limit: int) -> None:
+        """Believe the vendor's count, which lets calls of the day before return one by one."""
+        self.known = used
+        self.limit = limit
+        self._note_exhaustion(now)
+
+    def _note_exhaustion(self, now: float) -> None:
+        if self.known >= self.limit - round(self.limit * self._share):
+            self._asked_again_at = now + _ASK_AGAIN

@@ -29,9 +29,9 @@ def guard():
     return Guard("erp", clock=SystemClock())
 
 
-async def call(guard, attempt, *, safe=False, timeout=5.0):
+async def call(guard, attempt, *, safe=False):
     with pytest.raises(CallFailedError) as caught:
-        await guard.call("write", attempt, timeout=timeout, safe=safe)
+        await guard.call("write", attempt, timeout=5.0, safe=safe)
     return caught.value.failure
 
 
