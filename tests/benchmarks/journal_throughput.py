@@ -1,0 +1,180 @@
+"""How fast the journal is on this machine: `python -m tests.benchmarks.journal_throughput`.
+
+Prints accepts beside what the bare store commits of the same rows in groups of the same size,
+whole processes of eight steps that do nothing, and processor time for each; on SQLite, then on
+PostgreSQL; with `--stored N` also after N orders have been stored before.
+"""
+
+import argparse
+import asyncio
+import logging
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from random import Random
+
+import msgspec
+from msgspec import structs
+
+from runtime.clock import SystemClock
+from runtime.journal.accepting import NewProcess
+from runtime.journal.crash_points import CrashPoints
+from runtime.journal.journal import Journal
+from runtime.journal.process import Lifecycle, Move, ProcessType, Says, Start, Term
+from runtime.journal.tables import Tables
+from runtime.journal.worker import Worker
+from runtime.store.engine import Store
+from tests.postgres_server import a_postgresql_database
+
+STEPS = 8
+CALLERS = 64
+
+
+class Line(msgspec.Struct, frozen=True):
+    item: str
+    quantity: int
+    price: str
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    steps_done: int = 0
+    lines: tuple[Line, ...] = tuple(
+        Line(item=f"ITEM{n}", quantity=n, price="12.34") for n in range(20)
+    )
+
+
+async def count(process, context):
+    data = structs.replace(process.data, steps_done=process.data.steps_done + 1)
+    return Move(event="next", data=data, says=(Says(text="One step done."),))
+
+
+COUNTING = ProcessType(
+    name="counting",
+    version=1,
+    data_type=Order,
+    lifecycle=Lifecycle(
+        name="counting",
+        initial="s0",
+        moves={(f"s{n}", "next"): f"s{n + 1}" for n in range(STEPS)},
+        terminal=frozenset({f"s{STEPS}"}),
+    ),
+    steps={f"s{n}": count for n in range(STEPS)},
+)
+
+
+def an_order(key: str) -> Start[Order]:
+    return Start(
+        kind="counting",
+        consumer="crm",
+        operation="orders.create",
+        key=key,
+        fingerprint="body",
+        reference=key,
+        data=Order(),
+        terms=(Term(kind="po", value=key),),
+    )
+
+
+class Bare:
+    """The store alone: the same rows, without asking who was first or answering who came."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def __call__(self, connection, batch: list[NewProcess]):
+        self._tables.add_processes.run(connection, [new.row for new in batch])
+        self._tables.add_entries.run(connection, [row for new in batch for row in new.entries])
+        self._tables.add_terms.run(connection, [row for new in batch for row in new.terms])
+        return [None] * len(batch)
+
+
+async def drive(amount: int, one: Callable[[int], Awaitable[object]]) -> tuple[float, float]:
+    """Rate a second, and processor microseconds for each."""
+    numbers = iter(range(amount))
+
+    async def caller() -> None:
+        for number in numbers:
+            await one(number)
+
+    began, used = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(caller() for _ in range(CALLERS)))
+    took, used = time.perf_counter() - began, time.process_time() - used
+    return amount / took, used / amount * 1e6
+
+
+async def measure(url: str, amount: int, stored: int) -> None:
+    store = Store(url)
+    store.open()
+    journal = Journal(
+        store=store,
+        types=[COUNTING],
+        clock=SystemClock(),
+        random=Random(),
+        node="benchmark",
+        crash_points=CrashPoints(),
+    )
+    await journal.open()
+    print(url.partition(":")[0])
+    bare = Bare(Tables(store.dialect))
+    for name in ("warm", "run"):
+        rows = [journal._begin(an_order(f"{name}-bare-{n}"), None)[0] for n in range(amount)]
+        alone, _ = await drive(amount, lambda n, rows=rows: store.submit(bare, rows[n]))
+        rate, cpu = await drive(
+            amount, lambda n, name=name: journal.accept(an_order(f"{name}-{n}"))
+        )
+    print(f"  accepts {rate:,.0f}/s, {cpu:.0f} us each; {rate / alone:.2f} of the store alone")
+    await store.write(lambda c: c.exec_driver_sql("DELETE FROM process") and None)
+    await whole(journal, amount, "whole")
+    if stored:
+        await fill(journal, bare, stored)
+        await whole(journal, amount, f"whole after {stored:,} stored")
+    store.close()
+
+
+async def fill(journal: Journal, bare: Bare, stored: int) -> None:
+    """Store orders that have ended."""
+    for begin in range(0, stored, 5000):
+        rows = [
+            journal._begin(an_order(f"old-{n}"), None)[0]
+            for n in range(begin, min(begin + 5000, stored))
+        ]
+        for new in rows:
+            new.row |= {"done": True, "due_at": None, "state": f"s{STEPS}"}
+        await asyncio.gather(*(journal.store.submit(bare, new) for new in rows))
+
+
+async def whole(journal: Journal, amount: int, name: str) -> None:
+    """Processes of eight steps, accepted and carried to their end."""
+    worker = Worker(journal)
+    await worker.start()
+    ended = 0
+    all_ended = asyncio.Event()
+
+    def watch(process) -> None:
+        nonlocal ended
+        ended += process.done
+        if ended == amount:
+            all_ended.set()
+
+    journal.changed = watch
+    began, used = time.perf_counter(), time.process_time()
+    await drive(amount, lambda n: journal.accept(an_order(f"{name}-{n}")))
+    await all_ended.wait()
+    took, used = time.perf_counter() - began, time.process_time() - used
+    await worker.drain()
+    print(f"  {name}: {amount / took:,.0f} processes/s, {used / amount * 1e6:,.0f} us each")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--amount", type=int, default=2000)
+    parser.add_argument("--stored", type=int, default=0)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.ERROR)
+    with tempfile.TemporaryDirectory() as directory:
+        for url in (f"sqlite:///{directory}/journal.db", a_postgresql_database()):
+            asyncio.run(measure(url, arguments.amount, arguments.stored))
+
+
+if __name__ == "__main__":
+    main()
