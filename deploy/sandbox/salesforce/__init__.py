@@ -43,11 +43,12 @@ def build(context: VendorContext, policy: OrgPolicy | None = None) -> Vendor:
         pushes=context.pushes,
         faults=context.faults,
         chance=Random(settings.seed + 1),  # noqa: S311  # the order of notifications is no secret
-        url=f"{settings.webhook_base}/salesforce",
+        url=f"{settings.webhook_base}/salesforce" if settings.webhook_base else "",
         base=f"http://{authority}/salesforce",
         delay=settings.webhook_delay or 0.0,
     )
-    org.wake = outbound.wake
+    if settings.webhook_base:
+        org.owing = outbound.owe
     return SalesforceVendor(
         context=context,
         org=org,

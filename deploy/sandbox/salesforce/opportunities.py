@@ -65,5 +65,5 @@ def after(change: Change) -> None:
     """Winning a deal owes a notification, once each time it turns won."""
     if change.record["IsWon"] and not change.was("IsWon"):
         org = change.org
-        org.outbox.owe(change.record["Id"], org.now().timestamp())
-        org.after_commit(org.wake)
+        notification = org.outbox.owe(change.record["Id"], org.now().timestamp())
+        org.after_commit(lambda: org.owing(notification))

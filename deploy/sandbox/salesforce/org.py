@@ -107,7 +107,7 @@ class Org:
         self._indexes: dict[str, dict[str, Index]] = {}
         self._stamps: dict[str, StampOrder] = {}
         self._minters: dict[str, Minter] = {}
-        self.wake: Callable[[], None] = _nobody_waits
+        self.owing: Callable[[str], None] = _nobody_sends  # told each notification that is owed
         self._effects: list[Callable[[], object]] = []
         self._nested = False
         self._doomed = False
@@ -224,5 +224,5 @@ def _key_of(field: Field) -> Callable[[Record], Any] | None:
     return folded
 
 
-def _nobody_waits() -> None:
-    """Nothing sends this org's notifications (yet)."""
+def _nobody_sends(_notification: str) -> None:
+    """Until an outbound message is set up, what is owed stays in the outbox."""

@@ -55,7 +55,10 @@ class OutboundMessages:
         delay: float,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        """``url``: where to; ``base``: the org itself; ``delay``: seconds before the first try."""
+        """``url``: where to, empty for nowhere; ``base``: the org's own address.
+
+        ``delay`` is in seconds, before the first try.
+        """
         self._org = org
         self._pushes = pushes
         self._faults = faults
@@ -68,12 +71,20 @@ class OutboundMessages:
         self._pumping = False
         self._woken: asyncio.Event | None = None
 
-    def wake(self) -> None:
-        """Take up what the outbox owes; needs a running loop, and without one does nothing."""
+    def owe(self, notification: str) -> None:
+        """Send this notification when its time comes; without a running loop it waits."""
         now = self._org.now().timestamp()
-        for owed in self._org.outbox.pending():
-            if owed["Id"] not in self._due:
-                self._due[owed["Id"]] = (now + self._delay, self._org.policy.push_first_gap)
+        self._due[notification] = (now + self._delay, self._org.policy.push_first_gap)
+        self._start()
+
+    def resume(self) -> None:
+        """Take up what the outbox owed when the process ended."""
+        if self._url:
+            for owed in self._org.outbox.pending():
+                if owed["Id"] not in self._due:
+                    self.owe(owed["Id"])
+
+    def _start(self) -> None:
         if self._woken is not None:
             self._woken.set()
         if self._due and not self._pumping:

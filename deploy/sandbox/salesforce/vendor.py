@@ -66,7 +66,7 @@ class SalesforceVendor:
         """Serve one HTTP request; an operator's hook meets neither faults nor limits."""
         if not self._resumed:  # what was owed when the process died
             self._resumed = True
-            self._outbound.wake()
+            self._outbound.resume()
         if scope["path"].startswith("/_sandbox/"):
             request = await read_request(scope, receive)
             if request is not None:
