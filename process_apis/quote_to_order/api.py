@@ -1,8 +1,6 @@
 """quote-to-order: the port, implemented over the journal."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
@@ -18,7 +16,6 @@ from contracts.ports.quote_to_order import (
     CreditRequest,
     ExceptionPage,
     ExceptionQuery,
-    ExceptionView,
     OrderPage,
     OrderQuery,
     PlaceOrder,
@@ -27,7 +24,8 @@ from contracts.ports.quote_to_order import (
     TotalsQuery,
 )
 from contracts.problems import Fault, ProblemError, refuse
-from process_apis.quote_to_order import deals, decisions, remedies, story
+from process_apis.quote_to_order import deals, decisions, remedies
+from process_apis.quote_to_order.answers import OrderAnswers, durably, location_of, reply_of
 from process_apis.quote_to_order.checking import terms_of
 from process_apis.quote_to_order.exposure import OpenExposure, order_token
 from process_apis.quote_to_order.intake import Intake
@@ -39,18 +37,16 @@ from process_apis.quote_to_order.records import (
     OrderRecord,
     credit_view,
     order_view,
-    view_of,
 )
 from process_apis.quote_to_order.reports import OrderNumbers
 from process_apis.quote_to_order.settings import ChannelPolicy, OrderSettings
 from process_apis.quote_to_order.signals import CANCEL
 from runtime.clock import Clock
-from runtime.journal.faults import ActionNotAllowed, KeyReused, UnknownIncident, UnknownProcess
-from runtime.journal.incidents import Action, Category
+from runtime.journal.faults import ActionNotAllowed, KeyReused, UnknownIncident
+from runtime.journal.incidents import Action
 from runtime.journal.journal import Journal
 from runtime.journal.process import Accepted, Event, Process, Says, Start, Term
 from runtime.journal.reading import Query
-from runtime.store.faults import StoreUnavailable
 
 PLACE: Final = "orders.place"
 CREDIT: Final = "orders.credit"
@@ -85,10 +81,9 @@ class QuoteToOrderApi:
         settings: OrderSettings,
         clock: Clock,
     ) -> None:
-        self._pricing = pricing
+        self._answers = OrderAnswers(pricing=pricing, journal=journal, queries=queries)
         self._intake = intake
         self._journal = journal
-        self._queries = queries
         self._numbers = numbers
         self._exposure = exposure
         self._settings = settings
@@ -105,20 +100,30 @@ class QuoteToOrderApi:
             record = await self._intake.order(body, policy, key, call)
         except ProblemError as refused:
             return await self._as_first_accepted(call, PLACE, key, refused)
+        reference = decisions.reference_for(key)
+        shown = order_view(
+            record,
+            order=NOT_NUMBERED,
+            reference=reference,
+            state="accepted",
+            revision=1,
+            updated_at=record.placed_at,
+        )
+        topic = "order.provisional" if record.entry == "provisional" else "order.accepted"
         start = Start(
             kind=ORDER_KIND,
             consumer=call.consumer,
             operation=PLACE,
             key=key,
             fingerprint=_fingerprint_of(call, body),
-            reference=decisions.reference_for(key),
+            reference=reference,
             data=record,
             lane=policy.lane,
             terms=terms_of(record),
             says=(Says(text=_SAID[record.entry]),),
-            emits=(_first_event(record, decisions.reference_for(key)),),
+            emits=(Event(topic=topic, data=shown),),
         )
-        return await self._accept(start, call)
+        return await self._accept(start, shown, call)
 
     async def credit(self, body: CreditRequest) -> Reply[Order]:
         """Accept a credit; what it goes against is decided by its process. See the port."""
@@ -144,7 +149,15 @@ class QuoteToOrderApi:
             terms=tuple(terms),
             says=(Says(text="Accepted; it is matched to earlier orders next."),),
         )
-        return await self._accept(start, call)
+        shown = credit_view(
+            record,
+            order=NOT_NUMBERED,
+            reference=start.reference,
+            state="accepted",
+            revision=1,
+            updated_at=record.placed_at,
+        )
+        return await self._accept(start, shown, call)
 
     async def deal_won(self, deal: str, message_id: str) -> bool:
         """Take a notification that a deal was won; answer whether it was news.
@@ -153,21 +166,21 @@ class QuoteToOrderApi:
         then the notification must not be acknowledged.
         """
         start = deals.start_for(deal, now=self._clock.now(), settings=self._settings)
-        with _durably():
+        with durably():
             published = await self._journal.publish("salesforce", message_id, starts=(start,))
         return any(accepted.created for accepted in published.accepted)
 
     async def cancel(self, order: str, body: Cancellation) -> Reply[Order]:
         """Take an order back: 202 while it is undone. Refuses order-not-cancellable."""
         call = current()
-        process = await self._visible(order, call)
+        process = await self._answers.visible(order, call)
         if process.kind == ORDER_KIND and process.state in {"cancelled", "withdrawing"}:
-            return _reply(process, 200)
+            return reply_of(process, 200)
         if not _cancellable(process):
             raise refuse("order-not-cancellable", state=process.state)
         data = {"reason": body.reason, "actor": call.subject or call.consumer}
         key = call.idempotency_key or call.correlation_id
-        with _durably():
+        with durably():
             await self._journal.signal(process.id, CANCEL, data, f"{CANCEL}:{call.consumer}:{key}")
             process = await self._journal.wait_for(
                 process.id,
@@ -176,7 +189,7 @@ class QuoteToOrderApi:
             )
         if not _cancellable(process) and process.state not in {"withdrawing", "cancelled"}:
             raise refuse("order-not-cancellable", state=process.state)
-        return _reply(process, 200 if process.state == "cancelled" else 202)
+        return reply_of(process, 200 if process.state == "cancelled" else 202)
 
     async def remedy(self, exception: str, body: Remedy) -> Reply[Order]:
         """Apply a remedy. Refuses not-found and remedy-not-allowed; the journal audits it."""
@@ -185,7 +198,7 @@ class QuoteToOrderApi:
             incident = await self._journal.incident(exception)
         except UnknownIncident:
             raise refuse("not-found") from None
-        before = await self._visible(incident.process_id, call)
+        before = await self._answers.visible(incident.process_id, call)
         action = remedies.action_for(body.action, incident.category)
         allowed = list(remedies.remedies_of(incident.category))
         if action is None or (before.state == "mispriced" and action is Action.AMEND_AND_RETRY):
@@ -197,7 +210,7 @@ class QuoteToOrderApi:
                 raise refuse("invalid-request", errors=(fault,))
             amendment["order"] = msgspec.to_builtins(body.amended)
         try:
-            with _durably():
+            with durably():
                 actor = call.subject or call.consumer
                 await self._journal.remedy(exception, action, actor, amendment)
         except ActionNotAllowed:
@@ -205,80 +218,29 @@ class QuoteToOrderApi:
         process = await self._journal.wait_for(
             before.id, lambda now: now.revision > before.revision, _MOMENT
         )
-        return _reply(process, 202)
+        return reply_of(process, 202)
 
     # Out.
 
     async def get(self, order: str) -> Reply[Order]:
         """Answer an order or a credit by its id; another account's is not found."""
-        return _reply(await self._visible(order, current()), 200)
+        return reply_of(await self._answers.visible(order, current()), 200)
 
     async def timeline(self, order: str) -> Timeline:
         """Tell an order's story; another account's is not found."""
-        process = await self._visible(order, current())
-        return story.told(process, await self._journal.timeline(process.id))
+        return await self._answers.timeline(order, current())
 
     async def search(self, query: OrderQuery) -> OrderPage:
         """Find orders and credits, newest first; of other accounts none is shown."""
-        call = current()
-        kind, values = await self._asked_for(query, call)
-        orders: list[Order] = []
-        cursor = query.cursor
-        while True:
-            if kind is None:
-                page = await self._queries.latest(cursor, query.limit + 1)
-            else:
-                page = await self._queries.by_term(kind, values, cursor, query.limit + 1)
-            for process in page:
-                if not call.may_act_for(process.data.customer):
-                    continue
-                if query.po is not None and process.data.po_number != query.po:
-                    continue
-                if len(orders) == query.limit:
-                    return OrderPage(orders=tuple(orders), cursor=cursor)
-                orders.append(view_of(process))
-                cursor = process.id
-            if len(page) <= query.limit:
-                return OrderPage(orders=tuple(orders))
-            cursor = page[-1].id
+        return await self._answers.search(query, current())
 
     async def exceptions(self, query: ExceptionQuery) -> ExceptionPage:
         """List exceptions, the oldest first."""
-        category = None if query.category is None else _category_of(query.category)
-        found = await self._queries.exceptions(
-            open_only=query.open, category=category, cursor=query.cursor, limit=query.limit
-        )
-        views = tuple(
-            ExceptionView(
-                exception=remedies.shown(
-                    incident=row.id,
-                    category=row.category,
-                    says=row.says,
-                    opened_at=row.opened_at,
-                ),
-                order=row.process,
-                reference=row.reference,
-                customer=row.customer,
-                closed_at=row.closed_at,
-            )
-            for row in found
-        )
-        more = len(found) == query.limit
-        return ExceptionPage(exceptions=views, cursor=found[-1].id if more else None)
+        return await self._answers.exceptions(query)
 
     async def totals(self, query: TotalsQuery) -> Totals:
-        """Add up a channel from the store, a page of rows at a time."""
-        sums = await self._queries.sums(query.channel)
-        return Totals(
-            channel=query.channel,
-            orders=sums.orders,
-            confirmed=sums.confirmed,
-            credits=sums.credits,
-            credited=sums.credited,
-            exceptions=sums.exceptions,
-            net_ordered={code: str(amount) for code, amount in sums.net_ordered.items()},
-            net_credited={code: str(amount) for code, amount in sums.net_credited.items()},
-        )
+        """Add up a channel, to the penny."""
+        return await self._answers.totals(query)
 
     async def fill_exposure(self) -> int:
         """Count the orders accepted before this start that the ERP may not count yet."""
@@ -307,7 +269,7 @@ class QuoteToOrderApi:
         return policy
 
     async def _accept(
-        self, start: Start[OrderRecord] | Start[CreditRecord], call: CallContext
+        self, start: Start[OrderRecord] | Start[CreditRecord], shown: Order, call: CallContext
     ) -> Reply[Order]:
         """Commit, then answer: at once, or when the order has come far enough."""
         record = start.data
@@ -318,16 +280,10 @@ class QuoteToOrderApi:
             self._numbers.learn(accepted.reference, accepted.process_id)
         if self._wait_of(call):
             return await self._answer(accepted.process_id, call)
-        show = order_view if isinstance(record, OrderRecord) else credit_view
-        order = show(
-            record,  # type: ignore[arg-type]  # each view takes its own record
-            order=OrderId(accepted.process_id),
-            reference=accepted.reference,
-            state="accepted",
-            revision=1,
-            updated_at=record.placed_at,
+        order = msgspec.structs.replace(
+            shown, id=OrderId(accepted.process_id), reference=accepted.reference
         )
-        return Reply(body=order, status=202, location=_location(order.id), etag="1")
+        return Reply(body=order, status=202, location=location_of(order.id), etag="1")
 
     async def _counted_accept(self, start: Start[OrderRecord] | Start[CreditRecord]) -> Accepted:
         """Commit, with the amount counted against the customer's credit from before on.
@@ -339,7 +295,7 @@ class QuoteToOrderApi:
             counts = self._exposure.add(record.customer, token, record.exposure)
         created = False
         try:
-            with _durably():
+            with durably():
                 accepted = await self._journal.accept(start)
             created = accepted.created
         except KeyReused as reused:
@@ -352,14 +308,16 @@ class QuoteToOrderApi:
     async def _answer(self, order: str, call: CallContext) -> Reply[Order]:
         wait = self._wait_of(call)
         process = await self._journal.wait_for(order, _is_settled, wait)
-        return _reply(process, 201 if process.state in _CONFIRMED and wait else 202)
+        return reply_of(process, 201 if process.state in _CONFIRMED and wait else 202)
 
     async def _as_first_accepted(
         self, call: CallContext, operation: str, key: str, refused: ProblemError
     ) -> Reply[Order]:
         """A repeated call is answered as the first one, whatever has changed since."""
         reference = decisions.reference_for(key)
-        for known in await self._journal.find(Term(kind="reference", value=reference)):
+        with durably():
+            found = await self._journal.find(Term(kind="reference", value=reference))
+        for known in found:
             process = await self._journal.get(known.id)
             if (process.consumer, process.operation, process.key) == (
                 call.consumer,
@@ -368,30 +326,6 @@ class QuoteToOrderApi:
             ):
                 return await self._answer(process.id, call)
         raise refused
-
-    async def _visible(self, order: str, call: CallContext) -> Process[Any]:
-        try:
-            process = await self._journal.get(order)
-        except UnknownProcess:
-            raise refuse("not-found") from None
-        if not call.may_act_for(process.data.customer):
-            raise refuse("not-found")
-        return process
-
-    async def _asked_for(
-        self, query: OrderQuery, call: CallContext
-    ) -> tuple[str | None, Sequence[str]]:
-        """Which business ids narrow a search the most."""
-        if query.reference is not None:
-            return "reference", (query.reference,)
-        if query.customer is not None:
-            customer = await self._pricing.get_customer(query.customer)
-            return "customer", (customer.customer.id,)
-        if query.po is not None:
-            return "po", (query.po,)
-        if call.accounts is not None:
-            return "customer", call.accounts
-        return None, ()
 
     def _wait_of(self, call: CallContext) -> timedelta:
         """How long the caller would rather wait, within what it and we can afford."""
@@ -418,18 +352,6 @@ def _cancellable(process: Process[Any]) -> bool:
     return not any(line.shipped for line in process.data.lines)
 
 
-def _category_of(name: str) -> Category:
-    for category in Category:
-        if remedies.category_name(category) == name:
-            return category
-    fault = Fault(
-        pointer="category",
-        detail=f"There is no category {name}.",
-        allowed=", ".join(remedies.category_name(category) for category in Category),
-    )
-    raise refuse("invalid-request", errors=(fault,))
-
-
 def _key_of(call: CallContext) -> str:
     if call.idempotency_key is None:
         raise refuse("idempotency-key-missing")
@@ -438,39 +360,3 @@ def _key_of(call: CallContext) -> str:
 
 def _fingerprint_of(call: CallContext, body: PlaceOrder | CreditRequest) -> str:
     return call.fingerprint or hashlib.sha256(_encode(body)).hexdigest()
-
-
-def _first_event(record: OrderRecord, reference: str) -> Event:
-    topic = "order.provisional" if record.entry == "provisional" else "order.accepted"
-    return Event(
-        topic=topic,
-        data=order_view(
-            record,
-            order=NOT_NUMBERED,
-            reference=reference,
-            state="accepted",
-            revision=1,
-            updated_at=record.placed_at,
-        ),
-    )
-
-
-def _location(order: str) -> str:
-    return f"/process/quote-to-order/v1/orders/{order}"
-
-
-def _reply(process: Process[Any], status: int) -> Reply[Order]:
-    return Reply(
-        body=view_of(process),
-        status=status,
-        location=_location(process.id) if status in {201, 202} else None,
-        etag=str(process.revision),
-    )
-
-
-@contextmanager
-def _durably() -> Iterator[None]:
-    try:
-        yield
-    except StoreUnavailable:
-        raise refuse("store-unavailable", retry_after=1) from None

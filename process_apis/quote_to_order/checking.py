@@ -132,8 +132,18 @@ def _judged(
     policy: ChannelPolicy,
     checked: Checked,
 ) -> Judgement | Move[OrderRecord]:
+    record, promised = process.data, None
+    if request.promise is not None and record.lines:
+        promised = [line.unit_price for line in record.lines]  # what was promised still holds
     try:
-        return decisions.judge(request, policy, checked.check, checked.validation, checked.customer)
+        return decisions.judge(
+            request,
+            policy,
+            checked.check,
+            checked.validation,
+            checked.customer,
+            promised=promised,
+        )
     except ProblemError as refused:
         slug = refused.problem.slug
         return outcomes.stopped(

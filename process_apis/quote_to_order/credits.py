@@ -23,6 +23,9 @@ from runtime.journal.process import Again, Effect, Event, Move, Process, Says, S
 Outcome = Move[CreditRecord] | Again[CreditRecord]
 
 MEMO = "erp.credit_memo"
+_STUCK = frozenset({"held", "stopped", "mispriced", "rollback_incomplete"})
+"""States of an order in which it waits for a person; then so does its credit."""
+
 TURN = timedelta(milliseconds=200)
 """How soon a credit looks again whether an older one of its customer has decided."""
 
@@ -46,9 +49,11 @@ class CreditSteps:
         if any(c.undecided and c.id < process.id for c in history.claims):
             return Again(at=context.now + TURN, in_doubt=False)
         others = [claim for claim in history.claims if claim.id != process.id]
+        # Accepted before the credit, so that the outcome does not hang on who was quicker.
+        orders = [o for o in history.orders if record.anew or o.id < process.id]
         matches, unmatched = matching.match(
             record.lines,
-            history.orders,
+            orders,
             others,
             currency=record.currency,
             before=record.order_date,
@@ -148,14 +153,16 @@ def _not_yet(
     states = {order.id: order.state for order in history.orders}
     wanted = {match.order: match.reference for match in record.matches}
     gone = [ref for order, ref in wanted.items() if states.get(order) in {None, "cancelled"}]
-    if gone:
+    stuck = [ref for order, ref in wanted.items() if states.get(order) in _STUCK]
+    if gone or stuck:
+        why = f"{gone[0]} was cancelled" if gone else f"{stuck[0]} is stopped itself"
         return _stopped(
             process,
             context,
             event="stopped",
             category=Category.MASTER_DATA_MISMATCH,
-            says=f"The order {gone[0]} it goes against was cancelled.",
-            matches=(),
+            says=f"The order it goes against cannot be credited: {why}.",
+            matches=() if gone else record.matches,
         )
     if all(states[order] in CONFIRMED for order in wanted):
         return None

@@ -4,7 +4,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -23,7 +22,6 @@ from runtime.store.schema import incident, process, term
 
 ORDER_KIND: Final = "order"
 CREDIT_KIND: Final = "credit"
-_PAGE: Final = 2000
 _CUSTOMERS_KEPT: Final = 500
 
 _BY_TERM = (
@@ -55,15 +53,6 @@ _REVISIONS = (
 _DATA = select(
     process.c.id, process.c.kind, process.c.reference, process.c.state, process.c.data
 ).where(process.c.id.in_(bindparam("ids", expanding=True)))
-_SUMS = (
-    select(
-        process.c.id, process.c.kind, process.c.state, process.c.incident_category, process.c.data
-    )
-    .where(process.c.id > bindparam("after"))
-    .order_by(process.c.id)
-    .limit(_PAGE)
-)
-
 _EXCEPTIONS = (
     select(incident, process.c.reference, process.c.data)
     .join(process, process.c.id == incident.c.process_id)
@@ -135,18 +124,6 @@ class _Summed(Struct, frozen=True, kw_only=True):
 
 _stored = msgspec.json.Decoder(_Stored).decode
 _summed = msgspec.json.Decoder(_Summed).decode
-
-
-class ChannelSums(Struct, kw_only=True):
-    """Figures of one channel. Amounts by currency."""
-
-    orders: int = 0
-    confirmed: int = 0
-    credits: int = 0
-    credited: int = 0
-    exceptions: dict[str, int] = {}
-    net_ordered: dict[str, Decimal] = {}
-    net_credited: dict[str, Decimal] = {}
 
 
 class OrderQueries:
@@ -232,23 +209,6 @@ class OrderQueries:
             claims=tuple(e for _, e in entries if isinstance(e, Claim)),
         )
 
-    async def sums(self, channel: str) -> ChannelSums:
-        """Add up a channel, page by page; nothing but the figures is kept in memory."""
-        sums = ChannelSums()
-        after = ""
-        while True:
-            asked = {"after": after}
-            page = await self._store.read(partial(_page_of_sums, asked))
-            for row in page:
-                _add(sums, row, channel)
-            if len(page) < _PAGE:
-                return sums
-            after = page[-1].id
-
-
-def _page_of_sums(asked: dict[str, str], connection: Connection) -> Sequence[Any]:
-    return connection.execute(_SUMS, asked).all()
-
 
 def _changes(
     connection: Connection, customer: CustomerId, known: dict[str, tuple[int, SoldOrder | Claim]]
@@ -283,29 +243,6 @@ def _remembered(row: Any) -> SoldOrder | Claim:
         currency=stored.currency,
         lines=stored.lines,
     )
-
-
-def _add(sums: ChannelSums, row: Any, channel: str) -> None:
-    stored = _summed(row.data)
-    if stored.channel != channel:
-        return
-    if row.incident_category is not None:
-        name = row.incident_category.replace("_", "-")
-        sums.exceptions[name] = sums.exceptions.get(name, 0) + 1
-    if row.kind == CREDIT_KIND:
-        sums.credits += 1
-        if row.state == "credited":
-            sums.credited += 1
-            _put(sums.net_credited, stored)
-        return
-    sums.orders += 1
-    if row.state in CONFIRMED:
-        sums.confirmed += 1
-        _put(sums.net_ordered, stored)
-
-
-def _put(totals: dict[str, Decimal], stored: _Summed) -> None:
-    totals[stored.currency] = totals.get(stored.currency, Decimal(0)) + stored.net
 
 
 CONFIRMED: Final = frozenset({"confirmed", "not_released", "released", "shipped", "closed"})

@@ -128,6 +128,8 @@ class CreditRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     trouble: Trouble | None = None
     stopped_in: str | None = None
     maybe_posted: bool = False
+    anew: bool = False
+    """Somebody asked to match it again: orders that came after it count as well."""
 
 
 _COMMERCIAL: Final[dict[str, Commercial]] = {

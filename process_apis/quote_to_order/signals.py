@@ -285,4 +285,4 @@ def credit_remedied(process: Process[CreditRecord], signal: Signal) -> CreditAns
 
 
 def _entered(record: CreditRecord, at: Instant) -> CreditRecord:
-    return msgspec.structs.replace(record, since=at, trouble=None, stopped_in=None)
+    return msgspec.structs.replace(record, since=at, trouble=None, stopped_in=None, anew=True)

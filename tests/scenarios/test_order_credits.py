@@ -125,3 +125,29 @@ async def test_the_books_agree_to_the_penny(world):
     assert totals.exceptions == {"master-data-mismatch": 1}
     in_erp = sum((o.net_amount.amount for o in world.erp.orders.values()), Decimal(0))
     assert str(in_erp) == totals.net_ordered["GBP"]
+
+
+async def test_sums_asked_for_all_the_time_are_those_of_a_fresh_start(world):
+    """What is added up from changes is what adding up everything comes to, at any moment."""
+    asked = []
+
+    async def keeps_asking():
+        while True:
+            asked.append(await world.totals("order-file"))
+            await asyncio.sleep(0.005)
+
+    asking = asyncio.create_task(keeps_asking())
+    for n in range(30):
+        world.erp.loses_answers = n % 3 == 0
+        await sold(world, ("1896-S", 3, f"{n + 1}.37"), key=f"S-{n}")
+        await world.credit(an_order(("1896-S", 1 + n % 5, f"{n + 1}.37")), key=f"C-{n}")
+    for view in await world.exceptions():
+        await world.mends(view.order, "cancel")
+    asking.cancel()
+    before = await world.totals("order-file")
+
+    await world.restarts()
+
+    assert before == await world.totals("order-file")
+    assert (before.orders, before.confirmed, before.credited, before.exceptions) == (30, 30, 18, {})
+    assert len(asked) > 10

@@ -1,0 +1,172 @@
+"""What is asked of orders: one, its story, many, the exceptions, the sums."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from contracts.canonical.order import Order, Timeline
+from contracts.context import CallContext
+from contracts.ports.binding import Reply
+from contracts.ports.pricing_credit import PricingCredit
+from contracts.ports.quote_to_order import (
+    ExceptionPage,
+    ExceptionQuery,
+    ExceptionView,
+    OrderPage,
+    OrderQuery,
+    Totals,
+    TotalsQuery,
+)
+from contracts.problems import Fault, refuse
+from process_apis.quote_to_order import remedies, story
+from process_apis.quote_to_order.queries import OrderQueries
+from process_apis.quote_to_order.records import view_of
+from process_apis.quote_to_order.sums import Sums
+from runtime.journal.faults import UnknownProcess
+from runtime.journal.incidents import Category
+from runtime.journal.journal import Journal
+from runtime.journal.process import Process
+from runtime.store.faults import StoreUnavailable
+
+
+class OrderAnswers:
+    """Answers questions; changes nothing. All refuse store-unavailable while the store is away."""
+
+    def __init__(self, *, pricing: PricingCredit, journal: Journal, queries: OrderQueries) -> None:
+        self._pricing = pricing
+        self._journal = journal
+        self._queries = queries
+        self._sums = Sums(journal.store)
+
+    async def visible(self, order: str, call: CallContext) -> Process[Any]:
+        """Answer an order or a credit; refuses not-found, also for another account's."""
+        try:
+            with durably():
+                process = await self._journal.get(order)
+        except UnknownProcess:
+            raise refuse("not-found") from None
+        if not call.may_act_for(process.data.customer):
+            raise refuse("not-found")
+        return process
+
+    async def _asked_for(
+        self, query: OrderQuery, call: CallContext
+    ) -> tuple[str | None, Sequence[str]]:
+        """Which business ids narrow a search the most."""
+        if query.reference is not None:
+            return "reference", (query.reference,)
+        if query.customer is not None:
+            customer = await self._pricing.get_customer(query.customer)
+            return "customer", (customer.customer.id,)
+        if query.po is not None:
+            return "po", (query.po,)
+        if call.accounts is not None:
+            return "customer", call.accounts
+        return None, ()
+
+    async def timeline(self, order: str, call: CallContext) -> Timeline:
+        """Tell an order's story; another account's is not found."""
+        process = await self.visible(order, call)
+        with durably():
+            entries = await self._journal.timeline(process.id)
+        return story.told(process, entries)
+
+    async def search(self, query: OrderQuery, call: CallContext) -> OrderPage:
+        """Find orders and credits, newest first; of other accounts none is shown."""
+        kind, values = await self._asked_for(query, call)
+        orders: list[Order] = []
+        cursor = query.cursor
+        while True:
+            with durably():
+                if kind is None:
+                    page = await self._queries.latest(cursor, query.limit + 1)
+                else:
+                    page = await self._queries.by_term(kind, values, cursor, query.limit + 1)
+            for process in page:
+                if not call.may_act_for(process.data.customer):
+                    continue
+                if query.po is not None and process.data.po_number != query.po:
+                    continue
+                if len(orders) == query.limit:
+                    return OrderPage(orders=tuple(orders), cursor=cursor)
+                orders.append(view_of(process))
+                cursor = process.id
+            if len(page) <= query.limit:
+                return OrderPage(orders=tuple(orders))
+            cursor = page[-1].id
+
+    async def exceptions(self, query: ExceptionQuery) -> ExceptionPage:
+        """List exceptions, the oldest first."""
+        category = None if query.category is None else _category_of(query.category)
+        with durably():
+            found = await self._queries.exceptions(
+                open_only=query.open, category=category, cursor=query.cursor, limit=query.limit
+            )
+        views = tuple(
+            ExceptionView(
+                exception=remedies.shown(
+                    incident=row.id,
+                    category=row.category,
+                    says=row.says,
+                    opened_at=row.opened_at,
+                ),
+                order=row.process,
+                reference=row.reference,
+                customer=row.customer,
+                closed_at=row.closed_at,
+            )
+            for row in found
+        )
+        more = len(found) == query.limit
+        return ExceptionPage(exceptions=views, cursor=found[-1].id if more else None)
+
+    async def totals(self, query: TotalsQuery) -> Totals:
+        """Add up a channel, from what changed since it was last asked."""
+        with durably():
+            sums = await self._sums.of(query.channel)
+        return Totals(
+            channel=query.channel,
+            orders=sums.orders,
+            confirmed=sums.confirmed,
+            credits=sums.credits,
+            credited=sums.credited,
+            exceptions=sums.exceptions,
+            net_ordered={code: str(amount) for code, amount in sums.net_ordered.items()},
+            net_credited={code: str(amount) for code, amount in sums.net_credited.items()},
+        )
+
+
+def _category_of(name: str) -> Category:
+    for category in Category:
+        if remedies.category_name(category) == name:
+            return category
+    fault = Fault(
+        pointer="category",
+        detail=f"There is no category {name}.",
+        allowed=", ".join(remedies.category_name(category) for category in Category),
+    )
+    raise refuse("invalid-request", errors=(fault,))
+
+
+def location_of(order: str) -> str:
+    """Answer where an order is found in this API."""
+    return f"/process/quote-to-order/v1/orders/{order}"
+
+
+def reply_of(process: Process[Any], status: int) -> Reply[Order]:
+    """Answer with an order as it stands."""
+    return Reply(
+        body=view_of(process),
+        status=status,
+        location=location_of(process.id) if status in {201, 202} else None,
+        etag=str(process.revision),
+    )
+
+
+@contextmanager
+def durably() -> Iterator[None]:
+    """Say that the store is away as the caller must hear it."""
+    try:
+        yield
+    except StoreUnavailable:
+        raise refuse("store-unavailable", retry_after=1) from None

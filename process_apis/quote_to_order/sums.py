@@ -1,0 +1,175 @@
+"""Sums over a channel's orders and credits, for reconciliation with the ERP.
+
+On a store of our own only what changed since the last time is read: every change of a process
+leaves a line in the journal's timeline, and those are numbered. On a shared store numbers may
+become visible out of order, so there everything is read again, a page at a time.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, bindparam, func, select
+
+from process_apis.quote_to_order.queries import CONFIRMED, CREDIT_KIND
+from runtime.store.engine import Store
+from runtime.store.schema import entry, process
+
+_PAGE: Final = 1000
+_MOST_REMEMBERED: Final = 200_000
+"""Processes whose share is remembered; with more than that everything is added up anew."""
+
+_COLUMNS: Final = (
+    process.c.id,
+    process.c.kind,
+    process.c.state,
+    process.c.incident_category,
+    process.c.data,
+)
+_PAGE_OF = (
+    select(*_COLUMNS).where(process.c.id > bindparam("after")).order_by(process.c.id).limit(_PAGE)
+)
+_THESE = select(*_COLUMNS).where(process.c.id.in_(bindparam("ids", expanding=True)))
+_LAST_LINE = select(func.max(entry.c.seq))
+_CHANGED = select(entry.c.process_id).where(
+    entry.c.seq > bindparam("after"), entry.c.seq <= bindparam("until")
+)
+
+
+class ChannelSums(Struct, kw_only=True):
+    """Figures of one channel. Amounts by currency."""
+
+    orders: int = 0
+    confirmed: int = 0
+    credits: int = 0
+    credited: int = 0
+    exceptions: dict[str, int] = {}
+    net_ordered: dict[str, Decimal] = {}
+    net_credited: dict[str, Decimal] = {}
+
+
+class _Share(Struct, frozen=True, gc=False):
+    """What one process adds to the figures of its channel."""
+
+    channel: str
+    currency: str
+    net: Decimal
+    is_credit: bool
+    counts: bool
+    exception: str | None
+
+
+class _Stored(Struct, frozen=True, kw_only=True):
+    """The few fields of a record that sums need; the rest is skipped over."""
+
+    channel: str
+    currency: str
+    net: Decimal
+
+
+_stored = msgspec.json.Decoder(_Stored).decode
+
+
+class Sums:
+    """The figures of every channel."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._turn = asyncio.Lock()
+        self._shares: dict[str, _Share] = {}
+        self._channels: dict[str, ChannelSums] = {}
+        self._read_until: int | None = None
+
+    async def of(self, channel: str) -> ChannelSums:
+        """Answer the figures of a channel as they are in the store now."""
+        async with self._turn:
+            keeps = self._store.is_exclusive and len(self._shares) < _MOST_REMEMBERED
+            if keeps and self._read_until is not None:
+                await self._catch_up(self._read_until)
+            else:
+                await self._add_up(remember=keeps)
+            return self._channels.get(channel, ChannelSums())
+
+    async def _add_up(self, *, remember: bool) -> None:
+        # What changes while this runs is read again by the next look, from this line on.
+        last = await self._store.read(lambda c: c.execute(_LAST_LINE).scalar() or 0)
+        self._shares, self._channels, after = {}, {}, ""
+        while True:
+            rows = await self._page(after)
+            for row in rows:
+                share = _share_of(row)
+                self._count(share, 1)
+                if remember:
+                    self._shares[row.id] = share
+            if len(rows) < _PAGE:
+                break
+            after = rows[-1].id
+        self._read_until = last if remember else None
+
+    async def _page(self, after: str) -> Sequence[Any]:
+        return await self._store.read(lambda c: c.execute(_PAGE_OF, {"after": after}).all())
+
+    async def _catch_up(self, after: int) -> None:
+        last, rows = await self._store.read(lambda c: _changes(c, after))
+        for row in rows:
+            before, share = self._shares.get(row.id), _share_of(row)
+            if before is not None:
+                self._count(before, -1)
+            self._count(share, 1)
+            self._shares[row.id] = share
+        self._read_until = last
+
+    def _count(self, share: _Share, sign: int) -> None:
+        sums = self._channels.get(share.channel)
+        if sums is None:
+            sums = self._channels[share.channel] = ChannelSums()
+        if share.exception is not None:
+            _add(sums.exceptions, share.exception, sign)
+        if share.is_credit:
+            sums.credits += sign
+        else:
+            sums.orders += sign
+        if not share.counts:
+            return
+        if share.is_credit:
+            sums.credited += sign
+            _add(sums.net_credited, share.currency, sign * share.net)
+        else:
+            sums.confirmed += sign
+            _add(sums.net_ordered, share.currency, sign * share.net)
+
+
+def _add(figures: dict[str, Any], name: str, amount: int | Decimal) -> None:
+    """Add to a figure; one that comes to nothing is not shown."""
+    figures[name] = figures.get(name, 0) + amount
+    if not figures[name]:
+        del figures[name]
+
+
+def _changes(connection: Connection, after: int) -> tuple[int, list[Any]]:
+    last = connection.execute(_LAST_LINE).scalar() or 0
+    changed = connection.execute(_CHANGED, {"after": after, "until": last}).scalars()
+    ids = list(dict.fromkeys(changed))
+    return last, list(_rows(connection, ids))
+
+
+def _rows(connection: Connection, ids: Sequence[str]) -> Iterable[Any]:
+    for start in range(0, len(ids), _PAGE):
+        yield from connection.execute(_THESE, {"ids": ids[start : start + _PAGE]})
+
+
+def _share_of(row: Any) -> _Share:
+    stored = _stored(row.data)
+    category = row.incident_category
+    is_credit = row.kind == CREDIT_KIND
+    return _Share(
+        stored.channel,
+        stored.currency,
+        stored.net,
+        is_credit,
+        row.state == "credited" if is_credit else row.state in CONFIRMED,
+        None if category is None else category.replace("_", "-"),
+    )
