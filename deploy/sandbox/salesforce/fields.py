@@ -220,6 +220,8 @@ def _decimal(field: Field) -> Coercer:
     limit = Decimal(10) ** (field.precision - field.scale)
 
     def read(value: Any) -> float | None:
+        if type(value) is int and -limit < value < limit:
+            return float(value)
         if value == "":
             return None
         if isinstance(value, bool) or not isinstance(value, int | str | Decimal):

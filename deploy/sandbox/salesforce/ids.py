@@ -5,27 +5,23 @@ The first three characters are the object's key prefix. Source: object reference
 
 from functools import lru_cache
 
-from deploy.sandbox.identifiers import salesforce_id
-
 __all__ = ["Minter", "eighteen", "suffix_of"]
 
 _CASE = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_MARKS = str.maketrans({char: "01"[char.isupper()] for char in _BASE62})  # 1 for a capital
 _SHORT, _LONG = 15, 18
 _FIRST_MINTED = 1_000_000  # below it live the ids of seeded records
+_INSTANCE = "5g"
 _SERIAL_AT = 5  # after key prefix and instance
 
 
 def suffix_of(short: str) -> str:
     """The three characters that make an 18-character id of a 15-character one."""
-    found = ""
-    for start in (0, 5, 10):
-        bits = 0
-        for at, char in enumerate(short[start : start + 5]):
-            if "A" <= char <= "Z":
-                bits |= 1 << at
-        found += _CASE[bits]
-    return found
+    marks = short.translate(_MARKS)
+    return (
+        _CASE[int(marks[4::-1], 2)] + _CASE[int(marks[9:4:-1], 2)] + _CASE[int(marks[14:9:-1], 2)]
+    )
 
 
 @lru_cache(maxsize=65_536)
@@ -50,9 +46,13 @@ class Minter:
 
     def mint(self) -> str:
         """The next id, 18 characters."""
-        minted = salesforce_id(self._prefix, self._next)
+        serial, digits = self._next, ""
         self._next += 1
-        return minted
+        while serial:
+            serial, digit = divmod(serial, 62)
+            digits = _BASE62[digit] + digits
+        short = self._prefix + _INSTANCE + digits.rjust(_SHORT - _SERIAL_AT, "0")
+        return short + suffix_of(short)
 
 
 def _serial(record_id: str) -> int:

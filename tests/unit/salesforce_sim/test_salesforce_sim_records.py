@@ -38,6 +38,7 @@ def test_ids_are_never_given_out_twice_even_after_a_restart():
     taken = [first.mint() for _ in range(100)]
     assert taken == sorted(set(taken))
     assert Minter("a00", max(taken)).mint() > max(taken)
+    assert taken == [salesforce_id("a00", 1_000_000 + at) for at in range(100)]
 
 
 async def test_a_record_is_created_read_changed_and_deleted(org):
