@@ -1,4 +1,8 @@
-"""The journal: accepts processes, records signals, answers questions."""
+"""The journal: accepts processes, records signals, answers questions.
+
+Longer than most files here because it is the one door to everything the package does; what lies
+behind each method is in a module of its own.
+"""
 
 import asyncio
 import logging
@@ -8,7 +12,7 @@ from functools import partial
 from random import Random
 from typing import Any, Protocol
 
-from msgspec import Struct, structs
+from msgspec import structs
 from sqlalchemy import Connection
 
 from runtime.clock import Clock
@@ -16,7 +20,8 @@ from runtime.journal import answering, auditing
 from runtime.journal.accepting import Accepting, NewProcess
 from runtime.journal.answering import Answering, KeptAnswer
 from runtime.journal.auditing import Auditing, AuditRecord, Checkpoint
-from runtime.journal.codec import NO_EFFECTS, Types, encode
+from runtime.journal.beginning import begin
+from runtime.journal.codec import Types, encode
 from runtime.journal.crash_points import (
     AFTER_ACCEPT,
     AFTER_SIGNAL_COMMIT,
@@ -32,7 +37,6 @@ from runtime.journal.leasing import orphan
 from runtime.journal.moving import Moving
 from runtime.journal.notes import read_note, write_note
 from runtime.journal.process import (
-    REFERENCE_LIMIT,
     REMEDY,
     Accepted,
     Entry,
@@ -45,7 +49,6 @@ from runtime.journal.process import (
 )
 from runtime.journal.propagation import Subscriber
 from runtime.journal.reading import Page, Query, Reading
-from runtime.journal.rows import delivery_rows, entry_rows, term_rows
 from runtime.journal.signalling import (
     Message,
     NewSignal,
@@ -53,7 +56,8 @@ from runtime.journal.signalling import (
     Publishing,
     Signalling,
     SignalResult,
-    Unresolved,
+    SignalTo,
+    addressed,
 )
 from runtime.journal.tables import Tables
 from runtime.journal.times import to_micros
@@ -61,24 +65,11 @@ from runtime.store.engine import Store
 
 log = logging.getLogger("crossdock.journal")
 
-ACCEPTED = "accepted"
-"""The event of the first line of every timeline."""
-
 EVERYTHING = Query()
 """The query that narrows nothing."""
 
 POLL = 0.25
 """Seconds between looks at a process that another program is working on."""
-
-
-class SignalTo(Struct, frozen=True, kw_only=True):
-    """A signal within a message: to a process by its id, or by a business id (`term`)."""
-
-    name: str
-    dedupe_key: str
-    data: Mapping[str, Any] = {}
-    process_id: str | None = None
-    term: Term | None = None
 
 
 class _LocalWorker(Protocol):
@@ -227,7 +218,7 @@ class Journal:
             source=source,
             message_id=message_id,
             at=at,
-            signals=[_addressed(signal, at) for signal in signals],
+            signals=[addressed(signal, at) for signal in signals],
             starts=[self._begin(start, None)[0] for start in starts],
         )
         published = await self.store.submit(self._publishing, message)
@@ -406,69 +397,16 @@ class Journal:
         self, start: Start[Any], worker: _LocalWorker | None
     ) -> tuple[NewProcess, Process[Any]]:
         """Rows and value of a new process, leased to `worker` from birth if there is one."""
-        if not 0 < len(start.reference) <= REFERENCE_LIMIT:
-            raise ValueError(f"a reference has 1 to {REFERENCE_LIMIT} characters")
-        kind = self.types[start.kind]
         now = self.clock.now()
-        process = Process(
-            id=new_id(now, self.random),
-            kind=start.kind,
-            version=kind.version,
-            reference=start.reference,
-            consumer=start.consumer,
-            operation=start.operation,
-            key=start.key,
-            lane=start.lane,
-            entity=start.entity,
-            state=kind.lifecycle.initial,
-            data=start.data,
-            attempts=0,
-            effects=(),
-            revision=1,
-            created_at=now,
-            updated_at=now,
-            step_at=start.due or (now if kind.lifecycle.initial in kind.steps else None),
+        return begin(
+            start,
+            self.types[start.kind],
+            process_id=new_id(now, self.random),
+            now=now,
+            holder=None if worker is None else worker.holder,
+            lease=timedelta() if worker is None else worker.lease,
+            subscribers=self.subscribers,
         )
-        at = to_micros(now)
-        step_at = None if process.step_at is None else to_micros(process.step_at)
-        row = {
-            "id": process.id,
-            "kind": start.kind,
-            "version": kind.version,
-            "reference": start.reference,
-            "consumer": start.consumer,
-            "operation": start.operation,
-            "key": start.key,
-            "fingerprint": start.fingerprint,
-            "lane": int(start.lane),
-            "entity": start.entity,
-            "behind": False,
-            "state": process.state,
-            "data": encode(start.data),
-            "effects": NO_EFFECTS,
-            "attempts": 0,
-            "in_doubt": False,
-            "step_at": step_at,
-            "due_at": step_at if worker is None else to_micros(now + worker.lease),
-            "lease_owner": None if worker is None else worker.holder,
-            "fence": 0 if worker is None else 1,
-            "unread": 0,
-            "incident_id": None,
-            "incident_category": None,
-            "incident_passes": False,
-            "done": False,
-            "revision": 1,
-            "created_at": at,
-            "updated_at": at,
-        }
-        new = NewProcess(
-            asked=start.reference,
-            row=row,
-            entries=entry_rows(process.id, at, ACCEPTED, process.state, start.says),
-            terms=term_rows(process.id, start.terms),
-            deliveries=delivery_rows(None, 1, at, start.emits, self.subscribers),
-        )
-        return new, process
 
     def _born(
         self,
@@ -507,24 +445,3 @@ class Journal:
     def _wake(self) -> None:
         if self._worker is not None:
             self._worker.wake()
-
-
-def _addressed(signal: SignalTo, at: int) -> NewSignal | Unresolved:
-    data = encode(signal.data)
-    if signal.process_id is not None:
-        return NewSignal(
-            process_id=signal.process_id,
-            name=signal.name,
-            dedupe_key=signal.dedupe_key,
-            data=data,
-            at=at,
-        )
-    if signal.term is None:
-        raise ValueError("a signal needs a process id or a term to go to")
-    return Unresolved(
-        term=signal.term,
-        name=signal.name,
-        dedupe_key=signal.dedupe_key,
-        data=data,
-        at=at,
-    )

@@ -1,6 +1,6 @@
 """Signals and inbound messages: recorded once, whatever the sender repeats."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -8,6 +8,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, and_, bindparam, case, or_, select, update
 
 from runtime.journal.accepting import Accepting, NewProcess
+from runtime.journal.codec import encode
 from runtime.journal.crash_points import BEFORE_SIGNAL_COMMIT, CrashPoints
 from runtime.journal.faults import UnknownProcess
 from runtime.journal.process import Accepted, Term
@@ -43,6 +44,38 @@ class Unresolved(Struct, frozen=True, kw_only=True):
     dedupe_key: str
     data: bytes
     at: int
+
+
+class SignalTo(Struct, frozen=True, kw_only=True):
+    """A signal within a message: to a process by its id, or by a business id (`term`)."""
+
+    name: str
+    dedupe_key: str
+    data: Mapping[str, Any] = {}
+    process_id: str | None = None
+    term: Term | None = None
+
+
+def addressed(signal: SignalTo, at: int) -> NewSignal | Unresolved:
+    """The row of a signal, or what it takes to find out whose it is."""
+    data = encode(signal.data)
+    if signal.process_id is not None:
+        return NewSignal(
+            process_id=signal.process_id,
+            name=signal.name,
+            dedupe_key=signal.dedupe_key,
+            data=data,
+            at=at,
+        )
+    if signal.term is None:
+        raise ValueError("a signal needs a process id or a term to go to")
+    return Unresolved(
+        term=signal.term,
+        name=signal.name,
+        dedupe_key=signal.dedupe_key,
+        data=data,
+        at=at,
+    )
 
 
 class Message(Struct, kw_only=True):

@@ -9,8 +9,8 @@ from sqlalchemy import update
 from runtime.journal.answering import KeptAnswer
 from runtime.journal.auditing import Checkpoint
 from runtime.journal.faults import KeyReused
-from runtime.journal.journal import SignalTo
 from runtime.journal.process import Term
+from runtime.journal.signalling import SignalTo
 from runtime.journal.times import to_micros
 from runtime.store.schema import audit
 from tests.journal_orders import (  # noqa: F401  # store_url is a fixture
