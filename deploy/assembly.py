@@ -158,7 +158,11 @@ class System:
             "sales": SalesApi(pricing=self.pricing, orders=self.orders, settings=SalesSettings()),
             "operations": OperationsApi(orders=self.orders),
             "webhooks": Notifications(
-                configured.systems, deal_won=self._orders.deal_won, doubt=self.records.doubt
+                configured.systems,
+                deal_won=self._orders.deal_won,
+                doubt=self.records.doubt,
+                inbox=self.journal,
+                clock=clock,
             ),
             "process/pricing-credit": self.pricing,
             "process/quote-to-order": self.orders,
