@@ -1,4 +1,4 @@
-"""A gateway on a real socket, for stories that need one: `python served_gateway.py PORT DATA`.
+"""A gateway on a real socket, for stories that need one: `served_gateway.py PORT DATA [abrupt]`.
 
 Prints `listening` when it does, and one line with what it counted when it has drained.
 """
@@ -74,7 +74,11 @@ class Echo:
         await send({"type": "http.response.body", "body": b'{"seen": %d}' % self.seen})
 
 
-async def main(port: int, data: Path) -> None:
+async def stop_at_once() -> None:
+    """The planted defect of the drain's story."""
+
+
+async def main(port: int, data: Path, *, abrupt: bool) -> None:
     echo = Echo()
     gateway = build_gateway(
         [CONTRACT],
@@ -95,7 +99,7 @@ async def main(port: int, data: Path) -> None:
         gateway,
         host="127.0.0.1",
         port=port,
-        drain=gateway.drain,
+        drain=stop_at_once if abrupt else gateway.drain,
         on_listening=lambda: print("listening", flush=True),
     )
     print(f"seen {echo.seen}", flush=True)
@@ -103,4 +107,4 @@ async def main(port: int, data: Path) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
-    asyncio.run(main(int(sys.argv[1]), Path(sys.argv[2])))
+    asyncio.run(main(int(sys.argv[1]), Path(sys.argv[2]), abrupt="abrupt" in sys.argv))

@@ -56,13 +56,14 @@ def request(method: str, path: str, *headers: str, body: bytes = b"", close: boo
 
 
 @contextlib.asynccontextmanager
-async def serving(data: Path):
+async def serving(data: Path, *options: str):
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(SCRIPT),
         str(port),
         str(data),
+        *options,
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
@@ -205,8 +206,8 @@ async def test_a_stream_arrives_whole(served):
     assert answer.count(b'{"n":') == 3
 
 
-async def keep_alive_client(served: Served, stop: asyncio.Event) -> tuple[int, int]:
-    """Call as fast as answers come on one connection; open another when told to close.
+async def keep_alive_client(served: Served, stop: asyncio.Event, pause: float) -> tuple[int, int]:
+    """Call again and again on one connection; open another when told to close.
 
     Answers how many calls were answered, and how many were sent and never answered.
     """
@@ -227,6 +228,7 @@ async def keep_alive_client(served: Served, stop: asyncio.Event) -> tuple[int, i
                 assert head.startswith(b"HTTP/1.1 200"), head
                 answered += 1
                 closing = b"connection: close" in lower
+                await asyncio.sleep(pause)
             except (ConnectionError, asyncio.IncompleteReadError):
                 failed += 1
                 closing = True
@@ -236,11 +238,14 @@ async def keep_alive_client(served: Served, stop: asyncio.Event) -> tuple[int, i
     return answered, failed
 
 
-async def test_a_drain_under_load_fails_no_request(tmp_path):
-    """SIGTERM in the middle of keep-alive traffic: every request sent is answered (C6)."""
-    async with serving(tmp_path) as served:
+async def drained(tmp_path, *options: str) -> tuple[int, int, bytes]:
+    """End a gateway in the middle of keep-alive traffic, half of it busy, half of it pausing."""
+    async with serving(tmp_path, *options) as served:
         stop = asyncio.Event()
-        clients = [asyncio.create_task(keep_alive_client(served, stop)) for _ in range(8)]
+        clients = [
+            asyncio.create_task(keep_alive_client(served, stop, pause))
+            for pause in (0, 0, 0, 0, 0.05, 0.05, 0.1, 0.1)
+        ]
         await asyncio.sleep(0.7)
         served.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(15):
@@ -248,9 +253,22 @@ async def test_a_drain_under_load_fails_no_request(tmp_path):
             await served.process.wait()
         stop.set()
         results = await asyncio.gather(*clients)
-
+        assert served.process.returncode == 0
     answered, failed = (sum(each) for each in zip(*results, strict=True))
+    return answered, failed, counted
+
+
+async def test_a_drain_under_load_fails_no_request(tmp_path):
+    """SIGTERM in the middle of keep-alive traffic: every request sent is answered (C6)."""
+    answered, failed, counted = await drained(tmp_path)
+
     assert failed == 0
     assert answered > 50
     assert counted == b"seen %d\n" % answered
-    assert served.process.returncode == 0
+
+
+async def test_the_story_of_the_drain_catches_a_gateway_that_just_stops(tmp_path):
+    """The planted defect: no drain. Connections that pause are cut under their callers."""
+    _, failed, _ = await drained(tmp_path, "abrupt")
+
+    assert failed > 0
