@@ -22,7 +22,7 @@ from system_apis.erp.business_central import BusinessCentral, BusinessCentralSet
 from system_apis.wms.shiphero import ShipHero, ShipHeroSettings
 from tests.serving import serving
 
-SMALL = World.seeded(seed=7, items=120, customers=60)
+SMALL = World.seeded(seed=7, items=120, customers=400)
 
 
 class Connected:

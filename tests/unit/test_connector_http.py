@@ -70,9 +70,9 @@ async def listening(*answers, **settings):
         server.close()
 
 
-async def send(http, url, *, safe=False, timeout=2.0, method="POST", body=b"{}"):
+async def send(http, url, *, safe=False, seconds=2.0, method="POST", body=b"{}"):
     return await http.send(
-        method, url, system="erp", headers={}, timeout=timeout, safe=safe, body=body
+        method, url, system="erp", headers={}, timeout=seconds, safe=safe, body=body
     )
 
 
@@ -94,7 +94,7 @@ async def test_nobody_listening_means_that_nothing_happened():
 async def test_a_connection_lost_after_sending_leaves_an_effect_in_doubt(answer, safe):
     async with listening(answer) as (_, http, base):
         if answer is not None:
-            http_answer = asyncio.create_task(failure_of(http, base, safe=safe, timeout=0.3))
+            http_answer = asyncio.create_task(failure_of(http, base, safe=safe, seconds=0.3))
             failure = await http_answer
             assert failure.because in {"connection lost", "time-out"}
         else:
@@ -118,7 +118,7 @@ async def test_the_time_out_is_a_total_though_bytes_keep_dripping():
     http = HttpClient()
     started = asyncio.get_running_loop().time()
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    failure = await failure_of(http, url, timeout=0.3)
+    failure = await failure_of(http, url, seconds=0.3)
     assert failure == Unavailable(system="erp", may_have_happened=True, because="time-out")
     assert asyncio.get_running_loop().time() - started < 1.0
     await http.close()

@@ -52,7 +52,7 @@ _RULES: Final = (
         "erp-business-rule",
     ),
     _rule(
-        r"sell-to customer|Customer .*(does not exist|cannot be found)",
+        r"sell-to customer|Customer .*(does not exist|cannot be found)|related table \(Customer\)",
         "customer-unknown",
         "The ERP has no customer of this number.",
         "master-data-mismatch",
@@ -64,7 +64,8 @@ _RULES: Final = (
         "master-data-mismatch",
     ),
     _rule(
-        r"\bItem\b.*(does not exist|cannot be found|not match)|lineObjectNumber|itemId",
+        r"\bItem\b.*(does not exist|cannot be found|not match)|related table \(Item\)"
+        r"|lineObjectNumber|itemId",
         "item-unknown",
         "The ERP does not have an item of the order.",
         "master-data-mismatch",
