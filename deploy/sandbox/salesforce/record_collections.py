@@ -134,18 +134,17 @@ def _delete(org: Org, call: Call, text: str) -> Body:
 def _upsert(org: Org, call: Call, sobject: SObject, field: Field) -> Answer:
     body = call.object_body()
     records = _records(body)
-    keys = Counter(field.fold(key) for record in records if (key := record.get(field.name)))
+    keys = Counter(field.fold(_key(record, field)) for record in records)
 
     def act(record: Body) -> Body:
         if _type_of(org, record) is not sobject:
             raise Refusal(
                 "INVALID_TYPE", f"The records of this call must be of type {sobject.name}"
             )
-        value = record.get(field.name)
-        if value is None or value == "":
+        key = _key(record, field)
+        if not key:
             raise Refusal("MISSING_ARGUMENT", f"{field.name} not specified", (field.name,))
-        key = str(value)
-        if keys[field.fold(value)] > 1:
+        if keys[field.fold(key)] > 1:
             raise Refusal("DUPLICATE_VALUE", f"Duplicate external id specified: {key}")
         rest = {name: sent for name, sent in record.items() if name != field.name}
         try:
@@ -160,6 +159,12 @@ def _upsert(org: Org, call: Call, sobject: SObject, field: Field) -> Answer:
         return {"id": record_id, "success": True, "errors": [], "created": created}
 
     return _each(org, records, _all_or_none(body), act)
+
+
+def _key(record: Body, field: Field) -> str:
+    """The external id of a record of an upsert; empty when it has none."""
+    value = record.get(field.name)
+    return value if isinstance(value, str) else "" if value is None else str(value)
 
 
 def _read(org: Org, call: Call, sobject: SObject) -> Answer:

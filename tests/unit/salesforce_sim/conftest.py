@@ -121,8 +121,8 @@ async def org(an_org):
 
 
 @pytest.fixture(scope="module")
-async def untouched():
-    """One org for every test of a module that changes nothing in it."""
+async def shared_org():
+    """One org for those tests of a module that do not mind what others leave in it."""
     caller = OrgCaller(clock=TurnedClock())
     await caller.sign_in()
     yield caller

@@ -227,3 +227,17 @@ async def test_answers_are_json_and_the_head_of_one_has_no_body(org):
     whole = await org.http.get(path)
     assert whole.headers["content-type"] == "application/json;charset=UTF-8"
     assert msgspec.json.decode(whole.content)["ERP_Customer_No__c"] == CUSTOMER.number
+
+
+async def test_too_many_calls_that_run_for_long_hold_off_the_next_one(an_org, clock):
+    """25 calls of 20 s and more at once; the short ones beside them do not count."""
+    org = await an_org(policy=OrgPolicy(long_calls=2))
+    allocation = org.vendor._allocation
+    running = [allocation.begin() for _ in range(2)]
+    clock.turn(19.9)
+    assert (await org.call("GET", "limits")).status_code == 200
+    clock.turn(0.1)
+    assert await org.refused("GET", "limits") == (403, "REQUEST_LIMIT_EXCEEDED")
+    assert org.context.limits.throttles() == {"salesforce": {"long_calls": 1}}
+    allocation.end(running[0])
+    assert (await org.call("GET", "limits")).status_code == 200

@@ -113,15 +113,15 @@ REFUSED = [
 
 @pytest.mark.parametrize(("name", "body", "code", "fields"), REFUSED)
 async def test_a_record_that_breaks_a_rule_is_refused_and_leaves_nothing(
-    untouched, name, body, code, fields
+    shared_org, name, body, code, fields
 ):
-    before = (await untouched.query(f"SELECT COUNT() FROM {name}")).json()["totalSize"]
-    answer = await untouched.call("POST", f"sobjects/{name}", body)
+    before = (await shared_org.query(f"SELECT COUNT() FROM {name}")).json()["totalSize"]
+    answer = await shared_org.call("POST", f"sobjects/{name}", body)
     (error,) = answer.json()
     assert (answer.status_code, error["errorCode"]) == (400, code)
     assert error["fields"] == fields
-    assert (await untouched.query(f"SELECT COUNT() FROM {name}")).json()["totalSize"] == before
-    assert untouched.ledger() == []
+    assert (await shared_org.query(f"SELECT COUNT() FROM {name}")).json()["totalSize"] == before
+    assert shared_org.ledger() == []
 
 
 async def test_amounts_are_rounded_half_up_to_the_cent_from_what_was_written(org):
@@ -158,9 +158,9 @@ async def test_times_are_kept_in_utc_and_dates_as_days(org):
     ],
 )
 async def test_an_address_or_method_that_is_not_there_is_refused(
-    untouched, method, path, status, code
+    shared_org, method, path, status, code
 ):
-    assert await untouched.refused(method, path) == (status, code)
+    assert await shared_org.refused(method, path) == (status, code)
 
 
 async def test_a_body_that_is_no_json_is_refused(org):
@@ -173,8 +173,8 @@ async def test_a_body_that_is_no_json_is_refused(org):
     assert (xml.status_code, xml.json()[0]["errorCode"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-async def test_another_version_of_the_api_is_not_there(untouched):
-    answer = await untouched.http.get("/services/data/v12.0/limits")
+async def test_another_version_of_the_api_is_not_there(shared_org):
+    answer = await shared_org.http.get("/services/data/v12.0/limits")
     assert (answer.status_code, answer.json()[0]["errorCode"]) == (404, "NOT_FOUND")
 
 
@@ -335,8 +335,8 @@ async def test_a_condition_that_cannot_be_read_is_400(org, header):
     assert (await org.call("GET", path)).json()["Phone"] == CUSTOMER.phone
 
 
-async def test_the_org_describes_its_objects(untouched):
-    listed = (await untouched.call("GET", "sobjects")).json()["sobjects"]
+async def test_the_org_describes_its_objects(shared_org):
+    listed = (await shared_org.call("GET", "sobjects")).json()["sobjects"]
     prefixes = {one["name"]: one["keyPrefix"] for one in listed}
     expected = {
         "Account": "001",
@@ -353,7 +353,7 @@ async def test_the_org_describes_its_objects(untouched):
         "User": "005",
     }
     assert expected.items() <= prefixes.items()
-    described = (await untouched.call("GET", "sobjects/ERP_Order__c/describe")).json()
+    described = (await shared_org.call("GET", "sobjects/ERP_Order__c/describe")).json()
     fields = {field["name"]: field for field in described["fields"]}
     key = fields["Reference__c"]
     assert (key["externalId"], key["unique"], key["length"]) == (True, True, 35)

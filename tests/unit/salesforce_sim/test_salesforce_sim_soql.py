@@ -58,29 +58,29 @@ FILTERS = [
 
 
 @pytest.mark.parametrize(("where", "wanted"), FILTERS, ids=[where for where, _ in FILTERS])
-async def test_a_filter_finds_exactly_what_it_says(untouched, where, wanted):
-    found = await untouched.names(
+async def test_a_filter_finds_exactly_what_it_says(shared_org, where, wanted):
+    found = await shared_org.names(
         f"SELECT ERP_Customer_No__c FROM Account WHERE {where}", "ERP_Customer_No__c"
     )
     assert sorted(found) == accounts(wanted)
 
 
 @pytest.mark.parametrize("where", [where for where, _ in FILTERS])
-async def test_an_index_changes_nothing_but_the_time(untouched, where):
+async def test_an_index_changes_nothing_but_the_time(shared_org, where):
     """Inside an OR no index may be used: the answer must be the same."""
-    indexed = await untouched.names(f"SELECT Id FROM Account WHERE {where} ORDER BY Id", "Id")
+    indexed = await shared_org.names(f"SELECT Id FROM Account WHERE {where} ORDER BY Id", "Id")
     scanned = f"SELECT Id FROM Account WHERE ({where}) OR Name = 'nobody' ORDER BY Id"
-    assert await untouched.names(scanned, "Id") == indexed
+    assert await shared_org.names(scanned, "Id") == indexed
 
 
-async def test_a_deal_comes_with_its_account_and_lines(untouched, deal):
+async def test_a_deal_comes_with_its_account_and_lines(shared_org, deal):
     soql = (
         "SELECT Id, o.Amount, Account.Name, Account.Owner.Name, "
         "(SELECT Quantity, UnitPrice, PricebookEntry.Product2.ProductCode FROM "
         "OpportunityLineItems ORDER BY Quantity DESC LIMIT 1) FROM Opportunity o "
         f"WHERE o.Id = '{deal.id}'"
     )
-    (row,) = await untouched.rows(soql)
+    (row,) = await shared_org.rows(soql)
     customer = SMALL.customers[deal.customer]
     most = max(deal.lines, key=lambda line: line.quantity)
 
@@ -105,17 +105,17 @@ async def test_a_parent_or_children_that_are_not_there_are_null(org):
     assert (row["Parent"], row["Contacts"]) == (None, None)
 
 
-async def test_rows_are_ordered_nulls_first_and_cut(untouched):
-    cities = await untouched.names(
+async def test_rows_are_ordered_nulls_first_and_cut(shared_org):
+    cities = await shared_org.names(
         "SELECT BillingCity FROM Account ORDER BY BillingCity DESC", "BillingCity"
     )
     assert cities == sorted((c.city for c in CUSTOMERS), key=str.lower, reverse=True)
     states = "SELECT BillingState FROM Account ORDER BY BillingState"
-    first = await untouched.names(f"{states} ASC LIMIT 1", "BillingState")
-    last = await untouched.names(f"{states} DESC NULLS LAST LIMIT 1", "BillingState")
+    first = await shared_org.names(f"{states} ASC LIMIT 1", "BillingState")
+    last = await shared_org.names(f"{states} DESC NULLS LAST LIMIT 1", "BillingState")
     known = sorted(c.state for c in CUSTOMERS if c.state)
     assert (first, last) == ([None], known[-1:])
-    numbers = await untouched.names(
+    numbers = await shared_org.names(
         "SELECT ERP_Customer_No__c FROM Account ORDER BY BillingCountry DESC, ERP_Customer_No__c "
         "LIMIT 5 OFFSET 3",
         "ERP_Customer_No__c",
@@ -125,17 +125,17 @@ async def test_rows_are_ordered_nulls_first_and_cut(untouched):
     assert numbers == [c.number for c in ordered[3:8]]
 
 
-async def test_count_answers_a_number_and_no_rows(untouched):
-    page = (await untouched.query("SELECT COUNT() FROM Product2 WHERE IsActive = true")).json()
+async def test_count_answers_a_number_and_no_rows(shared_org):
+    page = (await shared_org.query("SELECT COUNT() FROM Product2 WHERE IsActive = true")).json()
     active = sum(not item.blocked for item in ITEMS)
     assert page == {"totalSize": active, "done": True, "records": []}
 
 
-async def test_all_fields_can_be_had_for_few_rows(untouched):
-    (row,) = await untouched.rows("SELECT FIELDS(ALL) FROM Product2 LIMIT 1")
+async def test_all_fields_can_be_had_for_few_rows(shared_org):
+    (row,) = await shared_org.rows("SELECT FIELDS(ALL) FROM Product2 LIMIT 1")
     assert (row["ProductCode"], row["Family"]) == (ITEMS[0].number, ITEMS[0].category)
     assert {"Id", "SystemModstamp", "IsDeleted", "Description"} <= set(row)
-    (row,) = await untouched.rows("SELECT FIELDS(CUSTOM) FROM Account LIMIT 1")
+    (row,) = await shared_org.rows("SELECT FIELDS(CUSTOM) FROM Account LIMIT 1")
     assert {"ERP_Customer_No__c", "Credit_Status__c"} <= set(row)
     assert "Name" not in row
 
@@ -186,14 +186,14 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize(("soql", "code"), MALFORMED, ids=[soql for soql, _ in MALFORMED])
-async def test_a_query_that_cannot_be_understood_is_refused(untouched, soql, code):
-    answer = await untouched.query(soql)
+async def test_a_query_that_cannot_be_understood_is_refused(shared_org, soql, code):
+    answer = await shared_org.query(soql)
     (error,) = answer.json()
     assert (answer.status_code, error["errorCode"]) == (400, code)
 
 
-async def test_a_refusal_points_at_the_place(untouched):
-    (error,) = (await untouched.query("SELECT Id, Nmae FROM Account")).json()
+async def test_a_refusal_points_at_the_place(shared_org):
+    (error,) = (await shared_org.query("SELECT Id, Nmae FROM Account")).json()
     assert "ERROR at Row:1:Column:12" in error["message"]
     assert "No such column 'Nmae' on entity 'Account'" in error["message"]
     before, caret = error["message"].split("\n")[1:3]

@@ -164,6 +164,8 @@ class _Runner:
                 + naming_hint("relationship", "__r", "custom relationship"),
                 "INVALID_TYPE",
             )
+        if query.counts:
+            raise malformed(query.text, query.source_at, "COUNT() is not for a subquery")
         child = self._org.schema.objects[link.sobject]
         runner = _Runner(self._org, query, child, deleted=self._deleted)
         show = runner.shower()
