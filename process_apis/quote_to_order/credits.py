@@ -147,9 +147,14 @@ def _not_yet(
 ) -> Outcome | None:
     """Another credit was quicker, or an order is not in the ERP yet, or never will be."""
     record = process.data
-    if matching.outrun(process.id, history.claims, history.orders):
-        after = msgspec.structs.replace(record, since=context.now, matches=())
-        return Move(event="outrun", data=after)
+    match matching.contest(process.id, history.claims, history.orders):
+        case "outrun":
+            after = msgspec.structs.replace(record, since=context.now, matches=())
+            return Move(event="outrun", data=after)
+        case "wait":
+            return Again(at=context.now + TURN, in_doubt=False)
+        case "clear":
+            pass
     states = {order.id: order.state for order in history.orders}
     wanted = {match.order: match.reference for match in record.matches}
     gone = [ref for order, ref in wanted.items() if states.get(order) in {None, "cancelled"}]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from typing import Literal
 
 from process_apis.quote_to_order.queries import Claim, SoldOrder
 from process_apis.quote_to_order.records import AgreedLine, Match
@@ -76,22 +77,29 @@ def _find(line: AgreedLine, orders: Sequence[SoldOrder], taken: Taken) -> Match 
     return second
 
 
-def outrun(mine: str, claims: Sequence[Claim], orders: Sequence[SoldOrder]) -> bool:
-    """Tell whether credits that decided at the same moment together took too much.
+Contest = Literal["clear", "wait", "outrun"]
 
-    Everybody looks again after claiming; of those who took too much of one line, the one with
-    the lower id keeps its claim and the other must match anew.
+
+def contest(mine: str, claims: Sequence[Claim], orders: Sequence[SoldOrder]) -> Contest:
+    """Look, after claiming, whether credits that decided at the same moment took too much.
+
+    Against an older claim, or one that may be posted already, this one gives way (`outrun`) and
+    matches anew. A younger claim gives way itself, unless it looked before this one was made and
+    goes on to be posted: so it is waited for (`wait`) until it has done either.
     """
     own = next((claim for claim in claims if claim.id == mine), None)
     if own is None:
-        return False
+        return "clear"
     sold = {
         (order.id, number): line.quantity
         for order in orders
         for number, line in enumerate(order.lines, 1)
     }
-    older = taken_by(claim for claim in claims if claim.id <= mine or claim.state == "credited")
-    return any(
-        older[match.order, match.line] > sold.get((match.order, match.line), Decimal(0))
-        for match in own.matches
-    )
+    before = taken_by(c for c in claims if c.id <= mine or c.state in {"credited", "stopped"})
+    everything = taken_by(claims)
+    places = [(match.order, match.line) for match in own.matches]
+    if any(before[place] > sold.get(place, Decimal(0)) for place in places):
+        return "outrun"
+    if any(everything[place] > sold.get(place, Decimal(0)) for place in places):
+        return "wait"
+    return "clear"

@@ -127,21 +127,26 @@ def test_no_series_of_credits_takes_more_than_was_sold(sizes, asks):
     assert all(taken.get((o.id, 1), 0) <= o.lines[0].quantity for o in orders)
 
 
-def test_of_two_credits_that_claimed_at_once_the_older_keeps_its_claim():
-    """Claim, then look: whoever comes second gives way, so that too much is never posted."""
-    order = sold("1", 10, "10.00")
-    claims = [
-        Claim(
-            id=claim,
-            state="matched",
-            undecided=False,
-            matches=(Match(CHAIR, Decimal(6), Decimal(10), "1", "REF-1", 1, Decimal(10)),),
-        )
-        for claim in ("a", "b")
-    ]
+def claimed(credit, state="matched"):
+    match = Match(CHAIR, Decimal(6), Decimal(10), "1", "REF-1", 1, Decimal(10))
+    return Claim(id=credit, state=state, undecided=False, matches=(match,))
 
-    assert not matching.outrun("a", claims, [order])
-    assert matching.outrun("b", claims, [order])
+
+def test_of_two_credits_that_claimed_at_once_the_younger_gives_way():
+    """Claim, then look: too much is never posted, whoever looks first."""
+    order = sold("1", 10, "10.00")
+    claims = [claimed("a"), claimed("b")]
+
+    assert matching.contest("a", claims, [order]) == "wait"
+    assert matching.contest("b", claims, [order]) == "outrun"
+    assert matching.contest("a", claims[:1], [order]) == "clear"
+
+
+@pytest.mark.parametrize("state", ["credited", "stopped"])
+def test_a_younger_credit_that_looked_first_and_was_posted_stands(state):
+    order = sold("1", 10, "10.00")
+
+    assert matching.contest("a", [claimed("a"), claimed("b", state)], [order]) == "outrun"
 
 
 def test_exposure_counts_an_order_once():
