@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, func, select
 
 from runtime.journal.codec import Types, decode_object
 from runtime.journal.faults import UnknownIncident, UnknownProcess
@@ -68,7 +68,7 @@ class Reading:
         """Processes known by a business id, newest first, at most 100."""
         query = select(*_BRIEF)
         if asked.kind == REFERENCE:
-            query = query.where(process.c.reference == asked.value)
+            query = query.where(func.upper(process.c.reference) == asked.value.upper())
         else:
             known = select(term.c.process_id).where(
                 term.c.kind == asked.kind, term.c.value == asked.value

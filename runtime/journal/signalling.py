@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, and_, bindparam, case, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, func, or_, select, update
 
 from runtime.journal.accepting import Accepting, NewProcess
 from runtime.journal.codec import encode
@@ -117,7 +117,9 @@ _BY_TERM = (
     .order_by(term.c.process_id.desc())
     .limit(1)
 )
-_BY_REFERENCE = select(process.c.id).where(process.c.reference == bindparam("value"))
+_BY_REFERENCE = select(process.c.id).where(
+    func.upper(process.c.reference) == func.upper(bindparam("value"))
+)
 # A leased process learns of the signal from its holder's next commit; one that waits behind
 # another of its entity gets it when its turn comes.
 _WAKE = (

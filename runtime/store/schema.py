@@ -16,6 +16,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    func,
     text,
 )
 
@@ -59,7 +60,8 @@ process = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )
-Index("process_reference", process.c.reference, unique=True)
+# Systems that carry the reference may fold its case, so two may not differ by case alone.
+Index("process_reference", func.upper(process.c.reference), unique=True)
 Index("process_key", process.c.consumer, process.c.operation, process.c.key, unique=True)
 Index("process_consumer", process.c.consumer, process.c.id)
 _is_due = process.c.due_at.is_not(None)

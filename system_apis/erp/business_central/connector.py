@@ -245,7 +245,7 @@ class BusinessCentral:
 
     async def place_order(self, body: PlaceErpOrder) -> ErpOrder:
         """Create an order once per reference; one call unless an earlier try is in doubt."""
-        reference = mapping.reference_on_wire(body.reference)
+        reference = mapping.reference_on_wire(body.reference).upper()
         async with self._creating.turn(reference) as waited:
             if body.in_doubt or waited:
                 found = await self._find(number_of(body.customer), body.reference)
@@ -304,7 +304,7 @@ class BusinessCentral:
         Both steps find what an earlier try left: a draft is posted, a posted memo is answered.
         """
         memo = body.memo
-        async with self._creating.turn(mapping.reference_on_wire(memo.reference)) as waited:
+        async with self._creating.turn(mapping.reference_on_wire(memo.reference).upper()) as waited:
             found = await self._find_memo(memo) if body.in_doubt or waited else None
             if found is None:
                 draft = wire.encode(mapping.new_credit_memo(memo))
@@ -362,7 +362,7 @@ class BusinessCentral:
 
 
 def _carries(number: str, reference: str) -> str:
-    on_wire = mapping.reference_on_wire(reference)
+    on_wire = mapping.reference_on_wire(reference).upper()
     return (
         wire.equals("customerNumber", number)
         + " and "

@@ -224,8 +224,8 @@ def exchange_rate(row: wire.ExchangeRate, currency: str) -> ExchangeRate:
 
 
 def reference_on_wire(reference: str) -> str:
-    """Write a reference as the vendor stores it: upper case, at most 35 characters."""
-    return reference.strip().upper()[: wire.LONGEST_REFERENCE]
+    """Write a reference: at most 35 characters. The vendor stores it in upper case."""
+    return reference.strip()[: wire.LONGEST_REFERENCE]
 
 
 def new_order(wanted: PlaceErpOrder) -> wire.NewOrder:

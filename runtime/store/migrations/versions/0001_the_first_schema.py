@@ -187,7 +187,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("NOT done"),
             postgresql_where=sa.text("NOT done"),
         )
-        batch_op.create_index("process_reference", ["reference"], unique=True)
+        batch_op.create_index("process_reference", [sa.text("upper(reference)")], unique=True)
 
     op.create_table(
         "signal",

@@ -1,0 +1,76 @@
+"""Start the system as `crossdock up --no-sandbox` does, with one planted defect.
+
+    python -m tests.crash.launch careless-connector
+
+A campaign that stays green on these does not count. The defects live here, never in the product.
+"""
+
+import asyncio
+import sys
+from typing import Any
+
+import msgspec
+
+from contracts import context
+from contracts.canonical.ids import new_id
+from contracts.ports.erp import ErpOrder, PlaceErpOrder
+from contracts.ports.quote_to_order import PlaceOrder
+from deploy.assembly import Parts, serve
+from deploy.profile import Settings
+
+
+class _Wrapped:
+    """Everything of another object but what a subclass replaces."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class CarelessConnector(_Wrapped):
+    """Creates again without looking whether an earlier try already did."""
+
+    async def place_order(self, body: PlaceErpOrder) -> ErpOrder:
+        return await self._inner.place_order(msgspec.structs.replace(body, in_doubt=False))
+
+
+class HastyJournal(_Wrapped):
+    """Tells the caller before the commit."""
+
+    async def accept(self, start: Any) -> Any:
+        from runtime.journal.process import Accepted
+
+        self._late = asyncio.get_running_loop().create_task(self._commit_later(start))
+        return Accepted(process_id=new_id("ord"), reference=start.reference, created=True)
+
+    async def _commit_later(self, start: Any) -> None:
+        await asyncio.sleep(0.5)
+        await self._inner.accept(start)
+
+
+class ForgetfulKeep(_Wrapped):
+    """Never finds the first answer."""
+
+    async def load_answer(self, scope: str, key: str) -> None:
+        return None
+
+
+class KeylessOrders(_Wrapped):
+    """Takes every call for a new order, whatever its key."""
+
+    async def place(self, body: PlaceOrder) -> Any:
+        call = msgspec.structs.replace(context.current(), idempotency_key=new_id("k")[:30])
+        with context.calling(call):
+            return await self._inner.place(body)
+
+
+DEFECTS = {
+    "careless-connector": Parts(erp=CarelessConnector),
+    "acknowledge-before-commit": Parts(journal=HastyJournal),
+    "key-ignored": Parts(keep=ForgetfulKeep, orders=KeylessOrders),
+}
+
+if __name__ == "__main__":
+    asyncio.run(serve(Settings.from_environment(), parts=DEFECTS[sys.argv[1]]))

@@ -1,0 +1,136 @@
+"""A caller who writes down what it asked for and what it was told: half of the oracle.
+
+Every line of its journal is fsynced before the next thing happens, so that it survives whatever
+the campaign does. It repeats a call with the same key until it is answered, as a CRM would.
+"""
+
+import asyncio
+import hashlib
+import os
+import random
+import time
+from pathlib import Path
+
+import msgspec
+from pyreqwest.exceptions import PyreqwestError
+
+from tests.crash.processes import Stage
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What one key was answered in the end; `status` 0 means never."""
+
+    key: str
+    amount: str
+    status: int
+    body: bytes
+    attempts: int
+
+
+class Caller:
+    """Places orders through the gateway as the client `crm`."""
+
+    def __init__(self, stage: Stage, journal: Path, chance: random.Random):
+        self._stage = stage
+        self._chance = chance
+        self._file = journal.open("ab")
+        self._token: str | None = None
+        self.told: dict[str, Told] = {}
+        self.in_flight = 0
+        self._items: list[dict] = []
+        self._customers: list[dict] = []
+
+    async def look_around(self) -> None:
+        """Pick customers and items from the sandbox's catalogue."""
+        response = (
+            await self._stage.client.get(f"{self._stage.sandbox}/_sandbox/catalog").build().send()
+        )
+        catalog = await response.json()
+        self._customers = [catalog["customers"]["good"], catalog["customers"]["keyAccount"]]
+        items = catalog["items"]
+        found = items.values() if isinstance(items, dict) else items
+        self._items = [one for one in found if not one.get("blocked") and one.get("stock")]
+
+    def an_order(self) -> dict:
+        """A small order at the prices the ERP will find; one or two lines, few pieces."""
+        customer = self._chance.choice(self._customers)
+        chosen = self._chance.sample(self._items, k=min(2, len(self._items)))
+        return {
+            "customer": f"bc:{customer['number']}",
+            "currency": customer["currency"],
+            "lines": [
+                {"item": f"bc:{item['number']}", "quantity": str(self._chance.randint(1, 3))}
+                for item in chosen
+            ],
+        }
+
+    async def place(self, key: str, *, give_up_after: float = 30.0) -> Told:
+        """Place one order under a key, repeating it until answered or the patience ends."""
+        order = self.an_order()
+        payload = msgspec.json.encode(order)
+        self._write(event="asked", key=key, payload=hashlib.sha256(payload).hexdigest())
+        started, attempts = time.monotonic(), 0
+        self.in_flight += 1
+        try:
+            while time.monotonic() - started < give_up_after:
+                attempts += 1
+                answer = await self._once(key, payload)
+                if answer is not None:
+                    return self._remember(key, answer, attempts)
+                await asyncio.sleep(0.02 + self._chance.random() * 0.05)
+            return self._remember(key, (0, b""), attempts)
+        finally:
+            self.in_flight -= 1
+
+    async def _once(self, key: str, payload: bytes) -> tuple[int, bytes] | None:
+        try:
+            if self._token is None:
+                self._token = await self._sign_in()
+            request = self._stage.client.post(f"{self._stage.gateway}/sales/v1/orders").headers(
+                {
+                    "authorization": f"Bearer {self._token}",
+                    "idempotency-key": key,
+                    "content-type": "application/json",
+                }
+            )
+            response = await request.body_bytes(payload).build().send()
+            body = (await response.bytes()).to_bytes()
+        except (PyreqwestError, KeyError):
+            return None
+        if response.status == 401:
+            self._token = None
+            return None
+        if response.status in (429, 500, 502, 503, 504) or b"idempotency-in-flight" in body:
+            self._write(event="retryable", key=key, status=response.status)
+            return None
+        return response.status, body
+
+    async def _sign_in(self) -> str:
+        request = self._stage.client.post(f"{self._stage.gateway}/oauth/token").form(
+            {
+                "grant_type": "client_credentials",
+                "client_id": "crm",
+                "client_secret": "crm-dev-secret",
+            }
+        )
+        response = await request.build().send()
+        return (await response.json())["access_token"]
+
+    def _remember(self, key: str, answer: tuple[int, bytes], attempts: int) -> Told:
+        status, body = answer
+        amount = ""
+        if status in (200, 201, 202):
+            amount = msgspec.json.decode(body)["netAmount"]["amount"]
+        told = Told(key=key, amount=amount, status=status, body=body, attempts=attempts)
+        self._write(event="told", key=key, status=status, amount=amount, attempts=attempts)
+        self.told[key] = told
+        return told
+
+    def _write(self, **line: object) -> None:
+        self._file.write(msgspec.json.encode({**line, "at": time.time()}) + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the journal."""
+        self._file.close()
