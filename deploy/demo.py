@@ -86,7 +86,7 @@ class Demo:
         Raises:
             DemoError: a step does not come to its end; the message says which, and what to do.
         """
-        async with self._stage.step("Waiting for gateway and vendors") as told:
+        async with self._stage.step("Gateway and vendors answer") as told:
             catalog = await self._catalog()
             world = catalog["world"]
             told.found = f"{world['items']:,} items, {world['customers']:,} customers"
@@ -191,7 +191,7 @@ class Demo:
             if self._clock.monotonic() > give_up:
                 where = "no order has appeared" if order is None else f"it is {_where(order)}"
                 raise DemoError(
-                    f"{doing}: {where} after {_PATIENCE:.0f} s. "
+                    f"{doing!r} was not reached: {where} after {_PATIENCE:.0f} s. "
                     f"Look at the log, and at `crossdock orders show {reference}`."
                 )
             await asyncio.sleep(_LOOK_EVERY)
@@ -243,15 +243,15 @@ class Demo:
 
 _NOT_YET: Final = frozenset({429, 502, 503, 504})
 _MILESTONES: Final[tuple[tuple[str, str, Callable[[dict[str, Any]], bool]], ...]] = (
-    ("accepted", "Waiting for the order to be accepted", lambda _: True),
+    ("accepted", "The order is accepted", lambda _: True),
     (
         "confirmed",
-        "Waiting for the ERP to confirm it",
+        "The ERP confirms it",
         lambda order: bool(order["commercial"] == "confirmed"),
     ),
     (
         "released",
-        "Waiting for its release to the warehouse",
+        "It is released to the warehouse",
         lambda order: bool(order["fulfilment"] not in {"not-released", "rejected", "cancelled"}),
     ),
 )

@@ -24,6 +24,7 @@ __all__ = [
     "is_listening",
     "sandbox_answers",
     "sandbox_limits",
+    "sandbox_pid",
     "start_sandbox",
     "start_system",
 ]
@@ -100,7 +101,23 @@ def start_sandbox(
         arguments += ["--limits", limits]
     if orders_file is not None:
         arguments += ["--orders-file", str(orders_file)]
-    return _launch("sandbox", arguments, addresses, addresses.sandbox_log)
+    launched = _launch("sandbox", arguments, addresses, addresses.sandbox_log)
+    _pid_file(addresses).write_text(str(launched.pid), encoding="ascii")
+    return launched
+
+
+def sandbox_pid(addresses: Addresses) -> int | None:
+    """Answer the process id of a sandbox that was started with this data directory and lives."""
+    try:
+        pid = int(_pid_file(addresses).read_text(encoding="ascii"))
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    return pid if b"deploy.sandbox" in words else None
+
+
+def _pid_file(addresses: Addresses) -> Path:
+    return addresses.data / "sandbox.pid"
 
 
 def start_system(addresses: Addresses, *, limits: str | None) -> Launched:

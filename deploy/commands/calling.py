@@ -7,6 +7,7 @@ from typing import TypeVar
 import click
 
 from deploy.addresses import Addresses
+from deploy.commands.naming import program
 from deploy.gateway_client import GatewayClient, NoAnswerError, RefusedError, http_client
 from runtime.clock import SystemClock
 
@@ -23,7 +24,7 @@ def secret_of(client: str) -> str:
 def silent(addresses: Addresses) -> click.ClickException:
     """Say that no gateway answers, and what to do."""
     return click.ClickException(
-        f"Nothing answers at {addresses.gateway}. Start the system with `crossdock up`, "
+        f"Nothing answers at {addresses.gateway}. Start the system with `{program()} up`, "
         "or set CROSSDOCK_PORT to where it listens."
     )
 

@@ -10,6 +10,7 @@ import msgspec
 
 from deploy.addresses import Addresses
 from deploy.commands.calling import secret_of, silent
+from deploy.commands.naming import program
 from deploy.demo import CLIENT, Demo, DemoError, Figures, Stage, Told, plain_step
 from deploy.gateway_client import GatewayClient, NoAnswerError, RefusedError, http_client
 from deploy.launching import is_listening
@@ -97,15 +98,15 @@ class _Terminal:
 
 
 def _what_next(addresses: Addresses, figures: Figures, *, stays: bool) -> list[str]:
-    base, order = addresses.gateway, figures.order
+    base, order, here = addresses.gateway, figures.order, program()
     lines = [
         "",
         "To try next, in another terminal:" if stays else "To try next:",
-        f"  crossdock orders show {figures.reference}",
-        "  TOKEN=$(crossdock token crm)",
+        f"  {here} orders show {figures.reference}",
+        f"  TOKEN=$({here} token crm)",
         f'  curl -s -H "Authorization: Bearer $TOKEN" {base}/sales/v1/orders/{order}/timeline',
         f"  curl -s '{addresses.sandbox}/_sandbox/ledger?system=business_central'",
-        "  crossdock demo",
+        f"  {here} demo",
     ]
     if stays:
         lines += ["", f"Crossdock stays up at {base}; Ctrl-C here stops it."]

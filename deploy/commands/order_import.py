@@ -13,6 +13,7 @@ import msgspec
 from deploy.addresses import Addresses
 from deploy.commands.calling import secret_of
 from deploy.commands.import_display import Bars, Lines
+from deploy.commands.naming import program
 from deploy.gateway_client import GatewayClient, NoAnswerError, RefusedError, http_client
 from deploy.launching import (
     Launched,
@@ -85,7 +86,7 @@ class ImportCommand:
     def _how_to_resume(self) -> str:
         return (
             "What was accepted is safe. Run the same command again to go on: "
-            f"crossdock orders import {self._path}"
+            f"{program()} orders import {self._path}"
         )
 
     def _imported(self) -> Summary:

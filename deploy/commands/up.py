@@ -9,11 +9,13 @@ import time
 import click
 
 from deploy.addresses import Addresses
+from deploy.commands.naming import program
 from deploy.launching import (
     Launched,
     is_listening,
     sandbox_answers,
     sandbox_limits,
+    sandbox_pid,
     start_sandbox,
 )
 
@@ -66,8 +68,11 @@ def _sandbox(addresses: Addresses, limits: str | None) -> Launched | None:
         return start_sandbox(addresses, limits=limits, orders_file=None)
     kept = sandbox_limits(addresses.sandbox_port)
     note = "" if limits in {None, kept} else f" Its limits are {kept}, and stay so."
+    pid = sandbox_pid(addresses)
+    how = f" (kill {pid} stops it)" if pid is not None else ""
     click.echo(
-        f"Using the sandbox that answers at {addresses.sandbox}; it stays when this ends.{note}"
+        f"Using the sandbox that answers at {addresses.sandbox}; "
+        f"it stays when this ends{how}.{note}"
     )
     return None
 
@@ -111,7 +116,7 @@ class _System:
         if self._demo:
             self._beside = asyncio.get_running_loop().create_task(self._play())
         else:
-            click.echo("  next      crossdock demo")
+            click.echo(f"  next      {program()} demo")
 
     async def _play(self) -> None:
         """Play the demo as a process of its own: drawing must not hold up serving."""
