@@ -10,6 +10,7 @@ from deploy.sandbox import business_central, salesforce, shiphero
 from deploy.sandbox.app import Sandbox, Vendors, build_context
 from deploy.sandbox.business_central.tenant import CLIENT_ID, CLIENT_SECRET, TENANT_ID, Tenant
 from deploy.sandbox.faults import FaultRule
+from deploy.sandbox.salesforce.policy import OrgPolicy
 from deploy.sandbox.salesforce.sessions import DEVELOPMENT_APP
 from deploy.sandbox.settings import SandboxSettings
 from deploy.sandbox.shiphero.tokens import PASSWORD, USERNAME
@@ -93,6 +94,7 @@ async def connected(
     world: World = SMALL,
     limits: bool = False,
     tenant: Tenant | None = None,
+    org: OrgPolicy | None = None,
     allowances: Mapping[str, Allowance] | None = None,
     **told: Any,
 ) -> AsyncIterator[Connected]:
@@ -102,7 +104,7 @@ async def connected(
     def build(context: Any) -> Vendors:
         vendors = (
             business_central.build(context, tenant),
-            salesforce.build(context),
+            salesforce.build(context, org),
             shiphero.build(context),
         )
         return Vendors(mounted={v.path: v for v in vendors}, desks={}, warm=vendors[2].library)

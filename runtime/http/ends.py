@@ -18,11 +18,12 @@ def was_never_sent(error: PyreqwestError) -> bool:
     """Tell whether it is certain that not one byte of the request left.
 
     pyreqwest 0.15 raises `ConnectError` also for a connection that broke after the request was
-    sent; only its second cause tells the two apart. Whatever is not certain counts as sent.
+    sent, and `ConnectTimeoutError` also for a total time-out while waiting for the answer; only a
+    cause further down tells them apart. Whatever is not certain counts as sent.
     """
-    if isinstance(error, ConnectTimeoutError | PoolTimeoutError):
+    if isinstance(error, PoolTimeoutError):
         return True
-    if not isinstance(error, ConnectError) or not error.details:
+    if not isinstance(error, ConnectError | ConnectTimeoutError) or not error.details:
         return False
     causes = error.details.get("causes") or []
     return any(cause.get("message") == _NO_CONNECTION for cause in causes)

@@ -60,8 +60,8 @@ async def test_domestic_vat_by_tax_group(tax):
 
 RATES = {"IE": 23, "DE": 19, "FR": 20, "NL": 21, "BE": 21, "ES": 21, "IT": 22, "SE": 25, "PL": 23,
          "AT": 20, "FI": Decimal("25.5"), "DK": 25, "PT": 23, "CZ": 21, "GR": 24, "CY": 19,
-         "LT": 21, "LU": 17, "HU": 27, "RO": 21, "SK": 23, "EE": 24, "HR": 25, "SI": 22, "BG": 20, "LV": 21,
-         "MT": 18}  # fmt: skip
+         "LT": 21, "LU": 17, "HU": 27, "RO": 21, "SK": 23, "EE": 24, "HR": 25, "SI": 22, "BG": 20,
+         "LV": 21, "MT": 18}  # fmt: skip
 
 
 @pytest.mark.parametrize(("country", "percent"), RATES.items())

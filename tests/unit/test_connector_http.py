@@ -103,6 +103,33 @@ async def test_a_connection_lost_after_sending_leaves_an_effect_in_doubt(answer,
         assert failure.may_have_happened is not safe
 
 
+@pytest.mark.parametrize("safe", [True, False])
+async def test_a_peer_that_takes_the_request_and_never_answers_leaves_an_effect_in_doubt(safe):
+    async with listening(1.0) as (peer, http, base):
+        failure = await failure_of(http, base, safe=safe, seconds=0.2)
+        assert len(peer.requests) == 1
+    assert failure == Unavailable(system="erp", may_have_happened=not safe, because="time-out")
+
+
+async def test_a_peer_that_never_accepts_the_connection_has_done_nothing():
+    """A listener whose backlog is full: the connection is never made."""
+    import socket
+
+    with contextlib.ExitStack() as sockets:
+        full = sockets.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(6):
+            caller = sockets.enter_context(socket.socket())
+            caller.setblocking(False)  # socket's own signature
+            with contextlib.suppress(BlockingIOError):
+                caller.connect(full.getsockname())
+        http = HttpClient(HttpSettings(connect_timeout=0.2))
+        failure = await failure_of(http, f"http://127.0.0.1:{full.getsockname()[1]}/")
+        await http.close()
+    assert failure == Unavailable(system="erp", may_have_happened=False, because="connect")
+
+
 async def test_the_time_out_is_a_total_though_bytes_keep_dripping():
     async def drip(reader, writer):
         await reader.readuntil(b"\r\n\r\n")

@@ -3,6 +3,7 @@
 Token, company id, paths, paging and the reading of answers; the port itself is in `connector.py`.
 """
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC
 from typing import Final, TypeVar
@@ -60,6 +61,7 @@ class Company:
             tokens=TokenSource(self._fetch_token, clock=clock),
         )
         self._id: str | None = None
+        self._finding = asyncio.Lock()
 
     async def read(self, path: str, decoder: Decoder[T], *, custom: bool = False) -> T:
         """Read a path under the company; `not-found` when the vendor knows no such record."""
@@ -155,7 +157,9 @@ class Company:
 
     async def _under_company(self, path: str, *, custom: bool = False) -> str:
         if self._id is None:
-            self._id = await self._find_id()
+            async with self._finding:
+                if self._id is None:
+                    self._id = await self._find_id()
         root = self._pricing_api if custom else self._api
         return f"{root}/companies({self._id})/{path}"
 
