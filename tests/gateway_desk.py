@@ -18,7 +18,8 @@ AT = "2026-11-22T05:00:00Z"
 class Desk:
     """`troubles` maps a key to the (slug, Retry-After) pairs its next calls are answered with.
 
-    `stopped` maps a reference to the category of its exception. `posts` decides what the ERP's
+    `stopped` maps a reference to the category of its exception; those also in `confirmed` were
+    stopped only after the ERP had confirmed them. `posts` decides what the ERP's
     ledger shows for an order: a list of amounts, normally the one agreed.
     """
 
@@ -31,6 +32,7 @@ class Desk:
         self.busy = {}
         self.troubles = {}
         self.stopped = {}
+        self.confirmed = set()
         self.posts = lambda _, net: [net]
         self.catalogues = []
 
@@ -45,7 +47,8 @@ class Desk:
         elif headers.get(b"authorization", b"").decode() != self.valid:
             await refuse(send, "token-expired")
         elif path.startswith("/operations/"):
-            await reply(send, 200, getattr(self, path.rpartition("/")[2])())
+            query = parse_qs(scope["query_string"].decode())
+            await reply(send, 200, getattr(self, path.rpartition("/")[2])(query))
         else:
             key = headers[b"idempotency-key"].decode()
             await self.take(key, path, msgspec.json.decode(body, type=OrderRequest), send)
@@ -88,7 +91,7 @@ class Desk:
         rows = []
         for key, (kind, order) in self.kept.items():
             operation = "salesOrders.create" if kind == "orders" else "salesCreditMemos.post"
-            amounts = [] if key in self.stopped else self.posts(key, worth(order))
+            amounts = [] if self.never_posted(key) else self.posts(key, worth(order))
             rows += [
                 {
                     "sequence": len(rows) + at,
@@ -103,17 +106,22 @@ class Desk:
             ]
         return rows
 
-    def orders(self):
-        return {"orders": []}
+    def never_posted(self, key):
+        return key in self.stopped and key not in self.confirmed
 
-    def totals(self):
+    def orders(self, query):
+        (key,) = query["reference"]
+        state = "on-exception" if self.never_posted(key) else "confirmed"
+        return {"orders": [{"commercial": state}]}
+
+    def totals(self, _):
         counts = {"orders": 0, "credits": 0}
         nets = {"orders": Decimal("0.00"), "credits": Decimal("0.00")}
         stopped = {}
         for key, (kind, order) in self.kept.items():
             if key in self.stopped:
                 stopped[self.stopped[key]] = stopped.get(self.stopped[key], 0) + 1
-            else:
+            if not self.never_posted(key):
                 counts[kind] += 1
                 nets[kind] += worth(order)
         kinds = [kind for kind, _ in self.kept.values()]
@@ -128,7 +136,7 @@ class Desk:
             "netCredited": {"GBP": str(nets["credits"])},
         }
 
-    def exceptions(self):
+    def exceptions(self, _):
         return {
             "exceptions": [
                 {

@@ -81,6 +81,10 @@ class Bars:
         """Everything has ended; the books are being compared."""
         self._progress.update(self._ended, description="comparing")
 
+    def note(self, text: str) -> None:
+        """Say something without tearing the bars."""
+        self._progress.console.print(text, markup=False, highlight=False)
+
 
 class Lines:
     """A line every ten seconds on the error stream."""
@@ -123,4 +127,8 @@ class Lines:
 
     def reconciles(self) -> None:
         """Everything has ended; the books are being compared."""
-        click.echo("Everything has come to an end; comparing the books", err=True)
+        self.note("Everything has come to an end; comparing the books")
+
+    def note(self, text: str) -> None:
+        """Say something."""
+        click.echo(text, err=True)

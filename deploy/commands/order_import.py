@@ -140,15 +140,15 @@ class ImportCommand:
             concurrency=self._concurrency, patience=self._patience, sandbox=sandbox
         )
         with Bars() if sys.stderr.isatty() else Lines(clock) as progress:
-            async with gateway, self._kept_alive():
+            async with gateway, self._kept_alive(progress):
                 return await Import(
                     file, gateway, http, settings=settings, clock=clock, progress=progress
                 ).run()
 
     @asynccontextmanager
-    async def _kept_alive(self) -> AsyncIterator[None]:
+    async def _kept_alive(self, progress: Bars | Lines) -> AsyncIterator[None]:
         """Start the system again if it is ours and dies: accepted work goes on where it was."""
-        keeper = asyncio.create_task(self._restart_when_dead())
+        keeper = asyncio.create_task(self._restart_when_dead(progress))
         try:
             yield
         finally:
@@ -156,9 +156,9 @@ class ImportCommand:
             with suppress(asyncio.CancelledError):
                 await keeper
 
-    async def _restart_when_dead(self) -> None:
+    async def _restart_when_dead(self, progress: Bars | Lines) -> None:
         while self._own is not None:
             await asyncio.sleep(_LOOK_EVERY)
             if not self._own.running:
-                click.echo("The system has died; starting it again.", err=True)
+                progress.note("The system has died; starting it again.")
                 self._own = start_system(self._addresses, limits=self._limits)

@@ -54,6 +54,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     pauses_asked: int
     seconds: float
     documents_per_second: float
+    orders_per_second: float
+    """Confirmed orders over the whole time, from the first look at the gateway to the last."""
     books: Books
     reconciled: bool
     complete: bool
@@ -92,6 +94,7 @@ def summarised(
             case Undelivered() | None:
                 undelivered += 1
     new = accepted.total() - replayed
+    through = books.erp or books.file
     return Summary(
         file=str(file.path),
         currency=CURRENCY,
@@ -103,8 +106,8 @@ def summarised(
         documents=len(file.documents),
         orders_accepted=accepted["order"],
         credits_accepted=accepted["credit"],
-        confirmed=(books.erp or books.file).orders,
-        credited=(books.erp or books.file).credits,
+        confirmed=through.orders,
+        credited=through.credits,
         exceptions=dict(stopped.most_common()),
         refused=refused,
         undelivered=undelivered,
@@ -114,6 +117,7 @@ def summarised(
         pauses_asked=pauses_asked,
         seconds=round(seconds, 2),
         documents_per_second=round(accepted.total() / seconds, 1) if seconds else 0.0,
+        orders_per_second=round(through.orders / seconds, 1) if seconds else 0.0,
         books=books,
         reconciled=books.agree,
         complete=not undelivered and not under_way,
@@ -153,7 +157,10 @@ def _about_the_documents(summary: Summary) -> Iterator[str]:
         yield "  Everything had been accepted before: nothing changed."
     elif summary.replayed:
         yield f"  {summary.replayed:>9,} had been accepted before and were not repeated"
-    yield f"  {summary.seconds:>9,.1f} s, {summary.documents_per_second:,.1f} documents a second"
+    yield (
+        f"  {summary.seconds:>9,.1f} s: {summary.documents_per_second:,.1f} documents "
+        f"and {summary.orders_per_second:,.1f} confirmed orders a second"
+    )
 
 
 def _about_the_money(summary: Summary) -> Iterator[str]:

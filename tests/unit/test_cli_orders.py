@@ -107,6 +107,18 @@ async def test_what_is_refused_or_stopped_is_shown_apart_with_its_reason(order_f
     assert "1 stopped: customer-unknown" in out
 
 
+async def test_an_order_stopped_after_the_erp_confirmed_it_counts_in_the_books(order_file):
+    """The warehouse refused it; the money is in the ERP all the same."""
+    desk = Desk()
+    desk.stopped["536366"] = "warehouse-rejection"
+    desk.confirmed.add("536366")
+    code, figures, _ = await imported(desk, order_file)
+
+    assert (code, figures["reconciled"], figures["confirmed"]) == (0, True, 2)
+    assert figures["exceptions"] == {"warehouse-rejection": 1}
+    assert figures["books"]["inException"]["net"] == "0.00"
+
+
 @pytest.mark.parametrize(
     ("posts", "said"),
     [
