@@ -47,13 +47,13 @@ class Lease(Struct, frozen=True, kw_only=True):
 class Leased(Struct, frozen=True, kw_only=True):
     """What a request got.
 
-    `full` names the lanes whose room was used up, so that more may be due in them; `next_due` is
-    when something falls due in the others, in microseconds.
+    `full` names the lanes whose room was used up, so that more may be due in them; `next_due` says
+    when something falls due in each of the others, in microseconds.
     """
 
     leases: tuple[Lease, ...]
     full: frozenset[int]
-    next_due: int | None
+    next_due: Mapping[int, int]
 
 
 _DUE = (
@@ -126,7 +126,7 @@ class Leasing:
     def _one(self, connection: Connection, request: LeaseRequest) -> Leased:
         rows: list[Any] = []
         full: set[int] = set()
-        next_due: list[int] = []
+        next_due: dict[int, int] = {}
         for lane, room in request.room.items():
             asked = {"lane": lane, "room": room, "now": request.now}
             found = connection.execute(_DUE, asked).all()
@@ -134,7 +134,7 @@ class Leasing:
             if len(found) >= room:
                 full.add(lane)
             elif (due := connection.execute(_NEXT_DUE, asked).scalar()) is not None:
-                next_due.append(due)
+                next_due[lane] = due
         waking = [row.id for row in rows if row.unread]
         signals = unread_signals(connection, waking) if waking else {}
         leases = tuple(_lease(row, signals.get(row.id, ())) for row in rows)
@@ -152,7 +152,7 @@ class Leasing:
                 for lease in leases
             ],
         )
-        return Leased(leases=leases, full=frozenset(full), next_due=min(next_due, default=None))
+        return Leased(leases=leases, full=frozenset(full), next_due=next_due)
 
 
 def _lease(row: Any, signals: tuple[Signal, ...]) -> Lease:

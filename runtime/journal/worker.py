@@ -33,9 +33,12 @@ STORE_PAUSE = 0.2
 
 
 class _LaneWork:
-    """What one lane is doing here: how many steps run, and who holds a lease but must wait."""
+    """What one lane is doing here: how many steps run, and who holds a lease but must wait.
 
-    __slots__ = ("hungry", "limit", "promised", "running", "waiting")
+    `next_look` is when something may fall due that is not known of; None while that is being asked.
+    """
+
+    __slots__ = ("hungry", "limit", "next_look", "promised", "running", "waiting")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -43,6 +46,7 @@ class _LaneWork:
         self.promised = 0
         self.waiting: deque[Held] = deque()
         self.hungry = True
+        self.next_look: datetime | None = None
 
     @property
     def room(self) -> int:
@@ -91,7 +95,6 @@ class Worker:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._loops: list[asyncio.Task[None]] = []
         self._wakeup = asyncio.Event()
-        self._next_look: datetime | None = None
         self._draining = False
 
     def __repr__(self) -> str:
@@ -136,16 +139,16 @@ class Worker:
 
     def wake(self) -> None:
         """Look for work now. For tests' clocks, and for wake-ups from other processes."""
-        self._next_look = None
         for work in self._lanes.values():
-            work.hungry = True
+            work.hungry, work.next_look = True, None
         self._wakeup.set()
         self._delivering.wake()
 
     def notice(self, due: datetime, lane: Lane) -> None:
         """Something will be due then that this worker may not know of."""
-        if lane in self._lanes and (self._next_look is None or due < self._next_look):
-            self._lanes[lane].hungry = True
+        work = self._lanes.get(lane)
+        if work is not None and (work.next_look is None or due < work.next_look):
+            work.hungry = True
             self._wakeup.set()
 
     def wake_deliveries(self) -> None:
@@ -190,37 +193,48 @@ class Worker:
                 async with asyncio.timeout(pause):
                     await self._wakeup.wait()
             except TimeoutError:
+                now = self._clock.now()
                 for work in self._lanes.values():
-                    work.hungry = True
+                    work.hungry |= work.next_look is None or work.next_look <= now
 
     async def _look(self) -> float:
         """Lease what is due; answer how many seconds there is nothing to look for."""
-        room = {
-            int(lane): work.room
+        looked = {
+            int(lane): work
             for lane, work in self._lanes.items()
             if work.hungry and 2 * work.room >= work.limit
         }
         now = self._clock.now()
-        due = now + (LONGEST_SLEEP if self._store.is_exclusive else POLL)
-        if room:
-            at = to_micros(now)
+        horizon = now + (LONGEST_SLEEP if self._store.is_exclusive else POLL)
+        if looked:
+            # What is noticed while the store looks is not in its answer: it asks for another look.
+            for work in looked.values():
+                work.hungry, work.next_look = False, None
             until = to_micros(now + self._lease)
-            request = LeaseRequest(
-                holder=self.holder, room=room, now=at, until=until, holding=frozenset(self._held)
-            )
             try:
-                leased = await self._store.submit(self._leasing, request)
+                leased = await self._store.submit(self._leasing, self._request(looked, now, until))
             except StoreUnavailable:
                 log.warning("store_unreachable_for_leases")
+                for work in looked.values():
+                    work.hungry = True
                 return STORE_PAUSE
-            for lane in room:
-                self._lanes[Lane(lane)].hungry = lane in leased.full
+            for lane, work in looked.items():
+                work.hungry |= lane in leased.full
+                due = leased.next_due.get(lane)
+                work.next_look = horizon if due is None else min(horizon, from_micros(due))
             for lease in leased.leases:
                 self._receive(lease, until)
-            if leased.next_due is not None:
-                due = min(due, from_micros(leased.next_due))
-        self._next_look = due
-        return max(SHORTEST_SLEEP, (due - self._clock.now()).total_seconds())
+        soonest = min(work.next_look or horizon for work in self._lanes.values())
+        return max(SHORTEST_SLEEP, (soonest - self._clock.now()).total_seconds())
+
+    def _request(self, looked: Mapping[int, _LaneWork], now: datetime, until: int) -> LeaseRequest:
+        return LeaseRequest(
+            holder=self.holder,
+            room={lane: work.room for lane, work in looked.items()},
+            now=to_micros(now),
+            until=until,
+            holding=frozenset(self._held),
+        )
 
     def _receive(self, lease: Lease, until: int) -> None:
         row = lease.row
