@@ -33,6 +33,7 @@ from runtime.clock import SystemClock
 __all__ = ["ImportCommand"]
 
 _LOOK_EVERY = 0.5
+_LONGEST_PAUSE = 10.0
 
 
 class ImportCommand:
@@ -157,8 +158,12 @@ class ImportCommand:
                 await keeper
 
     async def _restart_when_dead(self, progress: Bars | Lines) -> None:
+        pause = _LOOK_EVERY
         while self._own is not None:
-            await asyncio.sleep(_LOOK_EVERY)
-            if not self._own.running:
+            await asyncio.sleep(pause)
+            if self._own.running:
+                pause = _LOOK_EVERY
+            else:
+                pause = min(pause * 2, _LONGEST_PAUSE)
                 progress.note("The system has died; starting it again.")
                 self._own = start_system(self._addresses, limits=self._limits)

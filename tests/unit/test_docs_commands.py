@@ -14,11 +14,13 @@ from contracts.ports.binding import operations
 from contracts.versions import supported
 from deploy.checking import faults_of
 from deploy.cli import crossdock
+from deploy.order_files.documents import Reason
 from deploy.profile import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
+ORDER_FILES = (ROOT / "docs" / "order-files.md").read_text()
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 CURL_OPTIONS = {"-s", "-i", "-si"}
 SANDBOX_DESK = {"/_sandbox/ledger", "/_sandbox/faults", "/_sandbox/catalog"}
@@ -66,7 +68,11 @@ def curl_commands(text):
 
 @pytest.mark.parametrize(
     "words",
-    [*crossdock_commands(README), *crossdock_commands(CONFIGURATION)],
+    [
+        *crossdock_commands(README),
+        *crossdock_commands(CONFIGURATION),
+        *crossdock_commands(ORDER_FILES),
+    ],
     ids=" ".join,
 )
 def test_a_crossdock_command_parses(words):
@@ -143,6 +149,19 @@ def test_make_targets_exist():
     assert named <= targets
 
 
+def test_python_modules_exist():
+    """`python -m` finds what is named."""
+    named = {
+        words[words.index("-m") + 1]
+        for words in commands_in(README)
+        if words[0].endswith("python") and "-m" in words
+    }
+    assert named
+    for name in named:
+        path = ROOT / name.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), name
+
+
 def test_paths_and_links_in_the_readme_exist():
     """What lives where, lives there."""
     table = README[README.index("## Where things live") :]
@@ -183,6 +202,14 @@ def test_every_variable_described_is_read_somewhere():
     read = set(re.findall(r'"(CROSSDOCK_[A-Z_]+)"', code))
     assert described - read == set()
     assert read - described <= {"CROSSDOCK_CRASH_AT", "CROSSDOCK_SANDBOX_WEBHOOKS"}
+
+
+def test_every_reason_to_set_a_row_aside_is_explained():
+    """In the order in which they are tried."""
+    explained = re.findall(
+        r"`([a-z-]+)`", "".join(re.findall(r"^\| (`.*?) \|", ORDER_FILES, re.MULTILINE))
+    )
+    assert explained == [reason.value for reason in Reason]
 
 
 @pytest.mark.parametrize("record", DECISIONS, ids=lambda path: path.stem)
