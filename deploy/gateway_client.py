@@ -83,11 +83,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         return problem.type.rpartition(TYPE_PREFIX)[2] or problem.error
 
     def refused(self, what: str) -> RefusedError:
-        """Say in one sentence that `what` was refused, and why."""
+        """Say that `what` was refused, why, and what to do."""
         problem = self.problem
         why = problem.title or problem.error_description or f"status {self.status}"
-        more = f" ({problem.detail})" if problem.detail and problem.detail != why else ""
-        return RefusedError(self, f"{what} was refused: {why}{more}")
+        more = f" {problem.detail}" if problem.detail and problem.detail != why else ""
+        return RefusedError(self, f"{what} was refused: {why.rstrip('.')}.{more}")
 
 
 def http_client(*, connections: int = 64, timeout_seconds: float = 60.0) -> Client:

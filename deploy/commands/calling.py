@@ -57,4 +57,4 @@ def calling(
     except NoAnswerError:
         raise silent(addresses) from None
     except RefusedError as refusal:
-        raise click.ClickException(f"{refusal}.") from None
+        raise click.ClickException(str(refusal)) from None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-__all__ = ["command"]
+__all__ = ["command", "faults_in"]
 
 _HERE = Path("crossdock.toml")
 
@@ -22,7 +22,7 @@ def command(file: Path | None) -> None:
     chosen = file or _configured()
     if chosen is not None and not chosen.is_file():
         raise click.ClickException(f"There is no file {chosen}.")
-    faults = _faults(chosen)
+    faults = faults_in(chosen)
     name = chosen or "the sandbox profile"
     for fault in faults:
         click.echo(fault)
@@ -39,7 +39,12 @@ def _configured() -> Path | None:
     return _HERE if _HERE.is_file() else None
 
 
-def _faults(file: Path | None) -> list[str]:
+def faults_in(file: Path | None) -> list[str]:
+    """Answer every fault of a file, or of the sandbox profile.
+
+    Raises:
+        click.ClickException: the file cannot be read.
+    """
     from deploy.checking import faults_of  # noqa: PLC0415  # start-up time
     from deploy.profile import Settings  # noqa: PLC0415  # start-up time
 

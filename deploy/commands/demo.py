@@ -38,7 +38,7 @@ def command(*, as_json: bool, then_stay: bool) -> None:
     except NoAnswerError as silence:
         raise click.ClickException(f"{silence}. Is the system still up?") from None
     except RefusedError as refusal:
-        raise click.ClickException(f"{refusal}.") from None
+        raise click.ClickException(str(refusal)) from None
     for line in _what_next(addresses, figures, stays=then_stay):
         click.echo(line)
     if as_json:

@@ -72,7 +72,7 @@ class ImportCommand:
             raise click.ClickException(f"{lost}. {self._how_to_resume()}") from None
         except RefusedError as refusal:
             raise click.ClickException(
-                f"{refusal}. The import uses the client {CHANNEL}; give its secret with --secret."
+                f"{refusal} The import uses the client {CHANNEL}; give its secret with --secret."
             ) from None
         except (KeyboardInterrupt, asyncio.CancelledError):
             click.echo(f"\nInterrupted. {self._how_to_resume()}", err=True)

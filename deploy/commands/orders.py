@@ -86,13 +86,22 @@ def show(order: str, client: str) -> None:
     """Tell where ORDER is and why: by order id, reference (invoice number) or PO number."""
     addresses = Addresses.from_environment()
 
+    from deploy.gateway_client import RefusedError  # noqa: PLC0415  # start-up time
+
     async def ask(gateway: Any) -> tuple[dict[str, Any] | None, dict[str, Any]]:
         for field in ("reference", "po"):
             page = await gateway.get(f"/operations/v1/orders?{field}={order[:35]}")
             if page["orders"]:
                 found = page["orders"][0]
                 return found, await gateway.get(f"/operations/v1/orders/{found['id']}/timeline")
-        return None, await gateway.get(f"/operations/v1/orders/{order}/timeline")
+        try:
+            return None, await gateway.get(f"/operations/v1/orders/{order}/timeline")
+        except RefusedError as refusal:
+            if refusal.slug != "not-found":
+                raise
+            raise click.ClickException(
+                f"No order is known by {order!r}: not as an id, a reference or a PO number."
+            ) from None
 
     found, timeline = calling(addresses, client, secret_of(client), ask)
     for line in _story(found, timeline):

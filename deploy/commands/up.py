@@ -5,10 +5,12 @@ import contextlib
 import os
 import sys
 import time
+from pathlib import Path
 
 import click
 
 from deploy.addresses import Addresses
+from deploy.commands.check import faults_in
 from deploy.commands.naming import program
 from deploy.launching import (
     Launched,
@@ -41,6 +43,7 @@ def command(*, demo: bool, no_sandbox: bool, limits: str | None, port: int | Non
     begun = time.monotonic()
     addresses = Addresses.from_environment(port=port)
     os.environ.update(addresses.as_environment())
+    _prepare(addresses)
     if is_listening(addresses.port):
         raise click.ClickException(
             f"Port {addresses.port} is in use; Crossdock may be running there already. "
@@ -60,6 +63,24 @@ def command(*, demo: bool, no_sandbox: bool, limits: str | None, port: int | Non
         if sandbox is not None:
             sandbox.stop()
     click.echo("Stopped.")
+
+
+def _prepare(addresses: Addresses) -> None:
+    """Refuse what would stop the system later, before anything is started."""
+    try:
+        addresses.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.ClickException(
+            f"The data directory {addresses.data} cannot be made ({error.strerror}). "
+            "Set CROSSDOCK_DATA to one that can."
+        ) from None
+    file = os.environ.get("CROSSDOCK_CONFIG")
+    if file:
+        faults = faults_in(Path(file))
+        for fault in faults:
+            click.echo(fault, err=True)
+        if faults:
+            raise click.ClickException(f"{file} cannot be used; nothing was started.")
 
 
 def _sandbox(addresses: Addresses, limits: str | None) -> Launched | None:
@@ -93,9 +114,19 @@ class _System:
         """Serve until told to stop."""
         from deploy.assembly import serve  # noqa: PLC0415  # the sandbox starts meanwhile
         from deploy.profile import Settings  # noqa: PLC0415  # the sandbox starts meanwhile
+        from runtime.store.faults import StoreInUse, StoreUnavailable  # noqa: PLC0415  # the same
 
         try:
             await serve(Settings.from_environment(), on_ready=self._ready)
+        except StoreInUse:
+            raise click.ClickException(
+                f"Another Crossdock works in {self._addresses.data}. "
+                "Stop it, or set CROSSDOCK_DATA to another directory."
+            ) from None
+        except StoreUnavailable as fault:
+            raise click.ClickException(
+                f"The store cannot be opened ({fault}). Start the database, or correct store.url."
+            ) from None
         finally:
             if self._beside is not None:
                 self._beside.cancel()
