@@ -5,7 +5,7 @@ Token, company id, paths, paging and the reading of answers; the port itself is 
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 from urllib.parse import urlencode
 
@@ -32,6 +32,8 @@ __all__ = ["Company", "refused"]
 
 T = TypeVar("T")
 MISSING: Final = 404
+RENEW_BEFORE: Final = timedelta(days=1)
+"""Subscriptions live for three days."""
 _JSON: Final = {"accept": "application/json", "content-type": "application/json"}
 _NONE: Final[Mapping[str, str]] = {}
 
@@ -101,6 +103,57 @@ class Company:
         if answer.status == MISSING:
             raise refused("not-found")
         return answer
+
+    async def keep_subscribed(self, url: str, secret: str, now: datetime) -> int:
+        """Have changes of master data told to `url`; answer how many subscriptions were made.
+
+        Those that end within a day are renewed; both ask `url` for a handshake. To be called every
+        few hours: the vendor drops all subscriptions of an address that once answered badly.
+        """
+        listed = await self._channel.send(self._under_api("GET", wire.SUBSCRIPTIONS))
+        page = self.decoded(wire.subscriptions_decoder, listed, safe=True)
+        company = await self._under_company("")
+        root = company[company.index("/api/v2.0/") :]
+        made = 0
+        for entity_set in (wire.CUSTOMERS, wire.ITEMS):
+            resource = f"{root}{entity_set}"
+            known = [
+                one
+                for one in page.value
+                if one.notification_url == url
+                and one.resource.strip("/").endswith(resource.partition("/companies")[2])
+            ]
+            if not known:
+                wanted = wire.NewSubscription(
+                    notification_url=url, resource=resource, client_state=secret
+                )
+                await self._channel.send(
+                    self._under_api("POST", wire.SUBSCRIPTIONS, body=wire.encode(wanted))
+                )
+                made += 1
+            for one in known:
+                if datetime.fromisoformat(one.expiration_date_time) - now < RENEW_BEFORE:
+                    await self._channel.send(
+                        self._under_api(
+                            "PATCH",
+                            f"{wire.SUBSCRIPTIONS}('{one.subscription_id}')",
+                            body=wire.encode({"clientState": secret}),
+                            etag=one.etag,
+                        )
+                    )
+        return made
+
+    def _under_api(
+        self, method: str, path: str, *, body: bytes | None = None, etag: str | None = None
+    ) -> Exchange:
+        return Exchange(
+            method=method,
+            url=f"{self._api}/{path}",
+            headers={**_JSON, "if-match": etag} if etag else _JSON,
+            timeout=self._settings.write_timeout,
+            safe=method == "GET",
+            body=body,
+        )
 
     def decoded(self, decoder: Decoder[T], answer: HttpAnswer, *, safe: bool) -> T:
         """Read an answer, or raise `Malformed`."""

@@ -334,6 +334,15 @@ class BusinessCentral:
         posted = [found for found in page.value if found.status != wire.DRAFT]
         return next(iter(posted or page.value), None)
 
+    async def keep_subscribed(self, url: str) -> int:
+        """Have changes of customers and items told to `url`; answer how many had to be made.
+
+        With the first of the webhook secrets. To be called every few hours, once the address is
+        served: the vendor asks it for a handshake.
+        """
+        secret = self._settings.webhook_secrets[0]
+        return await self._company.keep_subscribed(url, secret, self._clock.now())
+
     # -- looking up by reference ------------------------------------------------------------
 
     async def _find(self, number: str, reference: str) -> ErpOrder | None:

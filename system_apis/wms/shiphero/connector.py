@@ -116,6 +116,37 @@ class ShipHero:
         updated = await self._mutate(wire.UPDATE_HOLDS, wanted)
         return mapping.warehouse_order(updated, body.reference, was_there=True)
 
+    async def register_webhooks(self, url: str) -> tuple[str, ...]:
+        """Have shipments, stock changes and cancellations told to `url`; answer the secrets.
+
+        Earlier registrations of the same shop are replaced: a secret is shown only once, so one
+        that was lost can only be made anew. Keep the secrets for `notifications.verified`.
+        """
+        secrets = []
+        for name in (wire.SHIPMENT_UPDATE, wire.INVENTORY_UPDATE, wire.ORDER_CANCELED):
+            old = wire.NewWebhook(name=name, shop_name=self._settings.shop_name)
+            gone = await self._register(wire.DELETE_WEBHOOK, old)
+            if gone.errors and not is_absence(gone.errors):
+                raise CallFailedError(refusal_of(gone.errors))
+            new = wire.NewWebhook(name=name, shop_name=self._settings.shop_name, url=url)
+            made = await self._register(wire.CREATE_WEBHOOK, new)
+            payload = _only(made)
+            if payload is None or payload.webhook is None:
+                raise CallFailedError(refusal_of(made.errors))
+            secrets.append(payload.webhook.shared_signature_secret)
+        return tuple(secrets)
+
+    async def _register(
+        self, document: str, data: wire.NewWebhook
+    ) -> "wire.Reply[wire.Registered]":
+        return await self._ask(
+            document,
+            wire.WithData(data=data),
+            wire.registered_decoder,
+            guess=_MUTATION_COST,
+            safe=False,
+        )
+
     # -- looking up -------------------------------------------------------------------------
 
     async def _find(self, reference: str) -> wire.Order | None:

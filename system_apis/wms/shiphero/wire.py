@@ -37,6 +37,13 @@ FIND_ORDERS: Final = (
     "query($reference:String!){orders(partner_order_id:$reference)"
     "{complexity data(first:10){edges{node{" + _ORDER + "}}}}}"
 )
+CREATE_WEBHOOK: Final = (
+    "mutation($data:CreateWebhookInput!)"
+    "{webhook_create(data:$data){complexity webhook{shared_signature_secret}}}"
+)
+DELETE_WEBHOOK: Final = (
+    "mutation($data:DeleteWebhookInput!){webhook_delete(data:$data){complexity}}"
+)
 WAREHOUSES: Final = "query{account{complexity data{warehouses{id identifier}}}}"
 _PRODUCT: Final = (
     "complexity data{sku warehouse_products{warehouse_identifier on_hand available active}}"
@@ -116,6 +123,27 @@ class HoldUpdate(Wire, frozen=True, kw_only=True):
 
     order_id: str
     payment_hold: bool
+
+
+class NewWebhook(Wire, frozen=True, kw_only=True):
+    """Where messages of a type are to be sent."""
+
+    name: str
+    shop_name: str
+    url: str | None = None
+
+
+class Webhook(Wire, frozen=True, kw_only=True):
+    """A webhook just registered; its secret is shown this once."""
+
+    shared_signature_secret: str
+
+
+class Registered(msgspec.Struct, frozen=True, kw_only=True):
+    """What registering and removing answer."""
+
+    complexity: float = 0.0
+    webhook: Webhook | None = None
 
 
 class WithData(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -289,5 +317,6 @@ errors_decoder: Final = msgspec.json.Decoder(Reply[msgspec.Raw])
 mutated_decoder: Final = msgspec.json.Decoder(Reply[Mutated])
 orders_decoder: Final = msgspec.json.Decoder(Reply[Payload[Edges[Order]]])
 products_decoder: Final = msgspec.json.Decoder(Reply[Payload[Product]])
+registered_decoder: Final = msgspec.json.Decoder(Reply[Registered])
 account_decoder: Final = msgspec.json.Decoder(Reply[Payload[Account]])
 notification_decoder: Final = msgspec.json.Decoder(Notification)
