@@ -138,7 +138,7 @@ _WORTH_ONE_MORE = frozenset({"connection lost", "connect", "server error"})
 def _report(permit: Permit, error: CallFailedError) -> None:
     """Tell the breaker what an end says of the upstream's health."""
     match error.failure:
-        case Unavailable(because="deadline" | "circuit open" | "bulkhead full"):
+        case Unavailable(because="deadline" | "circuit open" | "bulkhead full" | "record locked"):
             permit.released()
         case Unavailable() | Malformed():
             permit.failed()
