@@ -42,6 +42,10 @@ _CURRENCIES = """
     id:guid! code:code10 displayName:text30 symbol:text10 amountDecimalPlaces:text5
     amountRoundingPrecision:dec lastModifiedDateTime:stamp
 """
+_CURRENCY_EXCHANGE_RATES = """
+    id:guid! currencyCode:code10 startingDate:date exchangeRateAmount:dec
+    relationalCurrencyCode:code10 relationalExchangeRateAmount:dec lastModifiedDateTime:stamp
+"""
 _TAX_AREAS = """
     id:guid! code:code20 displayName:text100 taxType:enum(Sales_x0020_Tax|VAT)!
     lastModifiedDateTime:stamp!
@@ -123,6 +127,7 @@ def master_sets() -> dict[str, EntitySet]:
             parent="customerPaymentJournals",
         ),
         _read_only("itemLedgerEntries", "itemLedgerEntry", _ITEM_LEDGER_ENTRIES),
+        _read_only("currencyExchangeRates", "currencyExchangeRate", _CURRENCY_EXCHANGE_RATES),
         *(
             EntitySet(name=name, entity=entity, properties=properties(table))
             for name, entity, table in (

@@ -11,6 +11,7 @@ from deploy.sandbox.world import World, WorldCustomer, WorldItem
 __all__ = ["SEEDED_AT", "seed_tables"]
 
 SEEDED_AT = "2026-01-01T00:00:00.000Z"
+_RATES_FROM = "2026-01-01"
 Seeds = Iterator[tuple[str, dict[str, Any]]]
 _SHIPMENT_METHODS = (("CIF", "Cost, insurance and freight"), ("DAP", "Delivered at place"))
 _PAYMENT_METHODS = (("BANK", "Bank transfer"), ("CARD", "Card payment"))
@@ -29,6 +30,7 @@ def seed_tables(world: World) -> dict[str, Seeds]:
         "customers": _customers(world),
         "locations": _locations(world),
         "currencies": _currencies(world),
+        "currencyExchangeRates": _exchange_rates(world),
         "taxAreas": _tax_areas(world),
         "taxGroups": _tax_groups(),
         "paymentTerms": _payment_terms(world),
@@ -159,6 +161,21 @@ def _currencies(world: World) -> Seeds:
             amountDecimalPlaces="2:2",
             amountRoundingPrecision=0.01,
         )
+
+
+def _exchange_rates(world: World) -> Seeds:
+    """What a hundred of each currency cost; the local one has no rate, and its code is empty."""
+    for currency in world.currencies.values():
+        if currency.code != LCY:
+            yield _record(
+                "currencyExchangeRates",
+                f"{currency.code} {_RATES_FROM}",
+                currencyCode=currency.code,
+                startingDate=_RATES_FROM,
+                exchangeRateAmount=100.0,
+                relationalCurrencyCode="",
+                relationalExchangeRateAmount=float(currency.gbp_per_unit * 100),
+            )
 
 
 def _tax_areas(world: World) -> Seeds:

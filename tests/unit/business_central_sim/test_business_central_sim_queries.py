@@ -1,5 +1,6 @@
 """Reading: the OData options that the server has, and how it refuses the others."""
 
+from decimal import Decimal
 from urllib.parse import urlsplit
 
 import pytest
@@ -175,6 +176,20 @@ async def test_every_entity_carries_a_tag_and_a_guid(erp):
         tags = {row["@odata.etag"] for row in rows}
         assert len(tags) == len(rows) == len({row["id"] for row in rows})
         assert all(tag.startswith('W/"') and tag.endswith('"') for tag in tags)
+
+
+async def test_exchange_rates_are_read_by_currency_and_not_written(erp, small_world):
+    """So many of the local currency for a hundred of another; a page without insert refuses."""
+    rows = await erp.rows(
+        "currencyExchangeRates?$filter=currencyCode eq 'EUR'&$orderby=startingDate desc&$top=1"
+    )
+    refused = await erp.post("currencyExchangeRates", {"currencyCode": "EUR"})
+
+    [rate] = rows
+    worth = Decimal(str(rate["relationalExchangeRateAmount"])) / int(rate["exchangeRateAmount"])
+    assert worth == small_world.currencies["EUR"].gbp_per_unit
+    assert await erp.rows("currencyExchangeRates?$filter=currencyCode eq 'GBP'") == []
+    assert refused.status_code == 400
 
 
 async def test_changes_can_be_read_by_time_of_modification(erp):
