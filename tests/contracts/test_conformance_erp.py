@@ -158,6 +158,13 @@ async def test_what_is_on_order_counts_against_the_credit(erp):
     assert after.limit == (money(FOREIGN.credit_limit, "GBP") if FOREIGN.credit_limit else None)
 
 
+async def test_every_foreign_currency_has_its_rate_and_an_unknown_one_has_none(erp):
+    for currency in SMALL.currencies.values():
+        if currency.code != "GBP":
+            assert (await erp.exchange_rate(currency.code)).rate == currency.gbp_per_unit
+    assert await rejected(erp.exchange_rate("XTS")) == "currency-mismatch"
+
+
 async def test_a_healthy_order_is_exactly_one_call_and_one_order(vendors):
     await vendors.erp.get_customer(customer_id(BUYER.number))  # token and company are known
     vendors.forget_calls()
