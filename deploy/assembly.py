@@ -23,7 +23,7 @@ from contracts.ports.tax import Tax
 from contracts.ports.wms import Wms
 from contracts.versions import supported
 from deploy.keeping import JournalKeep
-from deploy.notifications import Notifications
+from deploy.notifications import Notifications, Subscriptions
 from deploy.profile import Configuration, Settings, configuration
 from experience_apis.operations.api import OperationsApi
 from experience_apis.sales.api import SalesApi
@@ -87,6 +87,7 @@ class Connectors:
         crm = Salesforce(systems.salesforce, http=http, broker=broker, clock=clock)
         wms = ShipHero(systems.shiphero, http=http, broker=broker, clock=clock)
         self.guards = (erp.guard, crm.guard, wms.guard)
+        self.business_central = erp
         self.erp: Erp = parts.erp(erp)
         self.crm: Crm = parts.crm(crm)
         self.wms: Wms = parts.wms(wms)
@@ -143,10 +144,13 @@ class System:
         self._orders = built.over(self.journal)
         self.orders = parts.orders(self._orders)
         self._background: list[asyncio.Task[None]] = []
-        self._jobs = (
+        self._jobs = [
             Refresher(self.records, configured.pricing).run,
             built.deal_watch(self.journal).run,
-        )
+        ]
+        if configured.systems.business_central.webhook_secrets:
+            url = f"{configured.gateway.gateway.public_url}/webhooks/business_central"
+            self._jobs.append(Subscriptions(tiers.business_central, url).run)
         self.gateway = self._gateway(settings, configured, parts, clock)
 
     def _gateway(

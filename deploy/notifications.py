@@ -5,6 +5,8 @@ again. What moves an order is durable before it is acknowledged; a message that 
 refused, and one that means nothing to us is acknowledged, so that its vendor does not try again.
 """
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol, assert_never
 
@@ -13,6 +15,7 @@ import msgspec
 from contracts.canonical.documents import Shipment
 from contracts.canonical.ids import OrderId
 from contracts.events.taxonomy import RecordChanged
+from contracts.outcomes import CallFailedError
 from contracts.ports.binding import RawReply, RawRequest
 from contracts.problems import refuse
 from deploy.profile import Systems
@@ -23,8 +26,15 @@ from runtime.journal.signalling import SignalTo
 from runtime.store.faults import StoreUnavailable
 from system_apis.crm.salesforce import notifications as salesforce
 from system_apis.erp.business_central import notifications as business_central
+from system_apis.erp.business_central.connector import BusinessCentral
 from system_apis.wms.shiphero import notifications as shiphero
 from system_apis.wms.shiphero.notifications import PackageShipped
+
+log = logging.getLogger("crossdock.notifications")
+
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 3_600.0
+"""Seconds; a subscription lives three days, and one bad answer of ours ends it."""
 
 DealWon = Callable[[str, str], Awaitable[bool]]
 Doubt = Callable[[Iterable[RecordChanged]], object]
@@ -41,6 +51,32 @@ class Inbox(Protocol):
     ) -> Any:
         """Record a message and its signals in one transaction; a known message changes nothing."""
         ...
+
+
+class Subscriptions:
+    """Keeps the ERP telling us what changed: its subscriptions end after three days by themselves.
+
+    The copies do not rest on it: they are refreshed by time of change all the same.
+    """
+
+    def __init__(self, erp: BusinessCentral, url: str) -> None:
+        self._erp = erp
+        self._url = url
+
+    async def run(self) -> None:
+        """Subscribe, and see to it every hour; a vendor that does not answer is asked again."""
+        pause = _FIRST_PAUSE
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                made = await self._erp.keep_subscribed(self._url)
+            except CallFailedError as failed:
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                failure = type(failed.failure).__name__
+                log.warning("not_subscribed", extra={"failure": failure, "again_in": pause})
+            else:
+                pause = _LONGEST_PAUSE
+                log.info("subscribed", extra={"made": made})
 
 
 class Notifications:

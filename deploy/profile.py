@@ -194,6 +194,7 @@ def sandbox(settings: Settings) -> dict[str, Any]:
                 "company": "Crossdock Trading",
                 "client_id": credentials.APP_ID,
                 "client_secret": credentials.APP_SECRET,
+                "webhook_secrets": [credentials.CLIENT_SECRET],
             },
             "salesforce": {
                 "base_url": f"{vendors}/salesforce",

@@ -117,7 +117,7 @@ def _rows(path: Path) -> Iterator[tuple[str, str, str, str, str]]:
     with path.open("rb") as probe:
         gzipped = probe.read(2) == b"\x1f\x8b"
     opened = gzip.open if gzipped else open
-    with opened(path, "rt", encoding="utf-8", newline="") as text:
+    with opened(path, "rt", encoding="utf-8-sig", newline="") as text:
         reader = csv.reader(text)
         header = next(reader, [])
         missing = [name for name in COLUMNS if name not in header]

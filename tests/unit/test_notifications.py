@@ -1,0 +1,166 @@
+"""What vendors push is believed if signed as agreed, and recorded before it is acknowledged."""
+
+import base64
+import hmac
+
+import msgspec
+import pytest
+
+from contracts.ports.binding import RawRequest
+from contracts.problems import ProblemError
+from deploy.notifications import Notifications
+from deploy.profile import Settings, configuration
+from runtime.clock import SystemClock
+from runtime.store.faults import StoreUnavailable
+
+pytestmark = pytest.mark.anyio
+
+SYSTEMS = configuration(Settings()).systems
+ORGANIZATION = SYSTEMS.salesforce.organization_id
+SECRET = SYSTEMS.shiphero.webhook_secrets[0]
+
+
+class Heard:
+    """Whoever must know, remembering what it was told."""
+
+    def __init__(self):
+        self.deals, self.doubted, self.published = [], [], []
+        self.store_is_down = False
+
+    async def deal_won(self, deal, message_id):
+        self.deals.append((deal, message_id))
+        return True
+
+    def doubt(self, changes):
+        self.doubted += [(change.system, change.entity, change.id) for change in changes]
+
+    async def publish(self, source, message_id, *, signals=()):
+        if self.store_is_down:
+            raise StoreUnavailable("down")
+        self.published.append((source, message_id, signals))
+
+
+@pytest.fixture
+def heard():
+    return Heard()
+
+
+@pytest.fixture
+def webhooks(heard):
+    return Notifications(
+        SYSTEMS, deal_won=heard.deal_won, doubt=heard.doubt, inbox=heard, clock=SystemClock()
+    )
+
+
+def a_request(body=b"", *, headers=None, query=None):
+    return RawRequest(headers=headers or {}, query=query or {}, body=body)
+
+
+def an_outbound_message(organization):
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'
+        '<notifications xmlns="http://soap.sforce.com/2005/09/outbound">'
+        f"<OrganizationId>{organization}</OrganizationId><ActionId>04k5g0000000001AAA</ActionId>"
+        "<Notification><Id>04l5g0000000001AAA</Id>"
+        '<sObject xmlns:s="urn:sobject.enterprise.soap.sforce.com">'
+        "<s:Id>0065g000000264WAAQ</s:Id><s:IsWon>true</s:IsWon></sObject></Notification>"
+        "</notifications></e:Body></e:Envelope>"
+    ).encode()
+
+
+def a_shipment(secret):
+    body = msgspec.json.encode(
+        {
+            "webhook_type": "Shipment Update",
+            "fulfillment": {
+                "shipment_id": 77, "warehouse": "EAST", "partner_order_id": "INV-1",
+                "order_number": "INV-1", "package_number": 1, "total_packages": 2,
+                "tracking_number": "T1", "shipping_carrier": "UPS", "completed": True,
+                "line_items": [{"sku": "A", "quantity": 2}],
+            },
+        }
+    )  # fmt: skip
+    signature = base64.b64encode(hmac.digest(secret.encode(), body, "sha256")).decode()
+    headers = {"x-shiphero-hmac-sha256": signature, "x-shiphero-message-id": "m-1"}
+    return a_request(body, headers=headers)
+
+
+def a_change(secret):
+    body = msgspec.json.encode(
+        {
+            "value": [
+                {
+                    "subscriptionId": "s1", "clientState": secret,
+                    "expirationDateTime": "2026-11-25T00:00:00Z",
+                    "resource": "/api/v2.0/companies(1111)/customers(2222)",
+                    "changeType": "updated", "lastModifiedDateTime": "2026-11-22T00:00:00Z",
+                }
+            ]
+        }
+    )  # fmt: skip
+    return a_request(body)
+
+
+async def test_a_won_deal_is_taken_by_its_id_and_acknowledged(webhooks, heard):
+    """The Ack leaves only after the deal is with its process."""
+    answer = await webhooks.salesforce(a_request(an_outbound_message(ORGANIZATION)))
+
+    assert heard.deals == [("sf:0065g000000264WAAQ", "04l5g0000000001AAA")]
+    assert answer.status == 200
+    assert b"<Ack>true</Ack>" in answer.body
+
+
+async def test_a_shipped_package_becomes_a_signal_to_its_order(webhooks, heard):
+    """Told by our reference, once per package, with the vendor's message id to tell repeats by."""
+    answer = await webhooks.shiphero(a_shipment(SECRET))
+
+    [(source, message, [signal])] = heard.published
+    assert (source, message) == ("shiphero", "m-1")
+    assert (signal.name, signal.dedupe_key, signal.term.value) == ("goods_shipped", "77/1", "INV-1")
+    assert list(signal.data["lines"]) == [{"item": "item_A", "quantity": "2"}]
+    assert answer.status == 200
+
+
+async def test_a_changed_customer_makes_the_copies_doubtful(webhooks, heard):
+    """A change notification names a record by its system id: every copy of its kind is doubted."""
+    secret = SYSTEMS.business_central.webhook_secrets[0]
+
+    await webhooks.business_central(a_change(secret))
+
+    assert heard.doubted == [("business_central", "customer", None)]
+
+
+async def test_the_subscription_handshake_is_answered_with_its_token(webhooks):
+    """Without it the vendor makes no subscription."""
+    answer = await webhooks.business_central(a_request(query={"validationToken": "abc"}))
+
+    assert (answer.status, answer.body) == (200, b"abc")
+
+
+@pytest.mark.parametrize(
+    ("vendor", "request_"),
+    [
+        ("salesforce", a_request(an_outbound_message("00D000000000000AAA"))),
+        ("shiphero", a_shipment("not the secret")),
+        ("business_central", a_change("not the secret")),
+    ],
+    ids=["salesforce", "shiphero", "business_central"],
+)
+async def test_what_is_not_signed_as_agreed_changes_nothing(webhooks, heard, vendor, request_):
+    """Anybody can find the address; nobody else knows the secret."""
+    with pytest.raises(ProblemError) as caught:
+        await getattr(webhooks, vendor)(request_)
+
+    assert caught.value.problem.slug == "webhook-signature-invalid"
+    assert heard.deals + heard.doubted + heard.published == []
+
+
+async def test_what_cannot_be_recorded_is_not_acknowledged(webhooks, heard):
+    """The vendor tries again; an acknowledged message would be lost."""
+    heard.store_is_down = True
+
+    with pytest.raises(ProblemError) as caught:
+        await webhooks.shiphero(a_shipment(SECRET))
+
+    assert caught.value.problem.slug == "store-unavailable"
