@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from random import Random, SystemRandom
 from typing import Any, BinaryIO, Final
@@ -57,6 +58,7 @@ log = logging.getLogger("crossdock.system")
 
 DRAIN: Final = timedelta(seconds=10)
 _PROMISE_KEY_BYTES: Final = 32
+_AFTER_THE_START: Final = 3.0
 
 
 def _as_it_is(part: Any) -> Any:
@@ -145,6 +147,7 @@ class System:
         self.orders = parts.orders(self._orders)
         self._background: list[asyncio.Task[None]] = []
         self._jobs = [
+            _prepare_for_failures,
             Refresher(self.records, configured.pricing).run,
             built.deal_watch(self.journal).run,
         ]
@@ -221,6 +224,12 @@ def _kept_key(path: Path) -> bytes:
         path.touch(mode=0o600)
         path.write_bytes(secrets.token_bytes(_PROMISE_KEY_BYTES))
     return path.read_bytes()
+
+
+async def _prepare_for_failures() -> None:
+    """Load what only a failing vendor needs, once the start is over and before it is needed."""
+    await asyncio.sleep(_AFTER_THE_START)
+    await asyncio.to_thread(import_module, "runtime.guard.circuit")
 
 
 def _crash_points(settings: Settings) -> CrashPoints:

@@ -16,14 +16,15 @@ neutral. A report from before the latest change of state says nothing about now 
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
-from typing import Literal, Self, cast
+from typing import TYPE_CHECKING, Literal, Self
 
 import msgspec
-import pybreaker
 
 from runtime.clock import Clock
+
+if TYPE_CHECKING:
+    from runtime.guard.circuit import Circuit
 
 __all__ = ["Breaker", "BreakerSettings", "BreakerStanding", "Permit"]
 
@@ -56,27 +57,6 @@ class BreakerStanding(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     """Seconds until a trial is admitted; 0 unless open."""
 
 
-class _ReportedError(Exception):
-    """Carries a failure into pybreaker's own counting."""
-
-
-class _Listener(pybreaker.CircuitBreakerListener):
-    """Tells the one who wants to know that a circuit changed."""
-
-    def __init__(self, on_change: OnChange) -> None:
-        self._on_change = on_change
-
-    def state_change(
-        self,
-        cb: pybreaker.CircuitBreaker,
-        old_state: pybreaker.CircuitBreakerState | None,
-        new_state: pybreaker.CircuitBreakerState,
-    ) -> None:
-        """Pass a change on, by the names of the states."""
-        old = cast("State", old_state.name if old_state else pybreaker.STATE_CLOSED)
-        self._on_change(cb.name or "", old, cast("State", new_state.name))
-
-
 class Breaker:
     """One circuit, for one upstream and operation class."""
 
@@ -90,13 +70,8 @@ class Breaker:
     ) -> None:
         self._settings = settings or BreakerSettings()
         self._clock = clock
-        self._circuit = pybreaker.CircuitBreaker(
-            fail_max=self._settings.failures,
-            success_threshold=self._settings.trials,
-            throw_new_error_on_trip=False,
-            listeners=[_Listener(on_change)] if on_change else [],
-            name=name,
-        )
+        self._on_change = on_change
+        self._made: Circuit | None = None
         self._recent: deque[bool] = deque(maxlen=self._settings.window)
         self._failed_recently = 0
         self._epoch = 0
@@ -113,7 +88,7 @@ class Breaker:
     @property
     def state(self) -> State:
         """The state now; an open circuit whose time is over stays open until the next call."""
-        return cast("State", self._circuit.current_state)
+        return "closed" if self._made is None else self._made.state
 
     def standing(self) -> BreakerStanding:
         """Answer what an operator sees."""
@@ -121,16 +96,33 @@ class Breaker:
         return BreakerStanding(
             name=self.name,
             state=self.state,
-            failures=self._circuit.fail_counter,
+            failures=0 if self._made is None else self._made.failures,
             retry_after=left if self.state == "open" else 0.0,
         )
 
+    @property
+    def _circuit(self) -> "Circuit":
+        """Make pybreaker's part at the first failure: a healthy circuit needs none of it.
+
+        Importing pybreaker imports a Redis client, which is a fifth of a process's start.
+        """
+        if self._made is None:
+            from runtime.guard.circuit import Circuit  # noqa: PLC0415  # see above
+
+            self._made = Circuit(
+                self.name,
+                failures=self._settings.failures,
+                trials=self._settings.trials,
+                on_change=self._on_change,
+            )
+        return self._made
+
     def admit(self) -> "Permit | None":
         """Decide whether one call may be made now; None means that the circuit refuses it."""
-        state = self._circuit.current_state
-        if state == pybreaker.STATE_CLOSED:
+        state = self.state
+        if state == "closed":
             return Permit(self, self._epoch, trial=False)
-        if state == pybreaker.STATE_OPEN:
+        if state == "open":
             if self._clock.monotonic() < self._open_until:
                 return None
             self._epoch += 1
@@ -160,7 +152,8 @@ class Breaker:
             return
         if ended:
             self._count(failed=False)
-            self._circuit.call(_nothing)
+            if self._made is not None:
+                self._made.succeeded()
             if trial and self.state == "closed":
                 self._closed()
         else:
@@ -168,11 +161,9 @@ class Breaker:
             self._failed(trial=trial)
 
     def _failed(self, *, trial: bool) -> None:
-        before = self._circuit.current_state
-        with suppress(_ReportedError):  # ours, sent through pybreaker to be counted
-            self._circuit.call(_fail)
-        tripped = self._circuit.current_state == pybreaker.STATE_OPEN
-        if tripped and before != pybreaker.STATE_OPEN:
+        before = self.state
+        self._circuit.failed()
+        if self.state == "open" and before != "open":
             self._opened(None)
         elif not trial and self._too_many():
             self._opened(self._circuit.open)
@@ -245,11 +236,3 @@ class Permit:
         trace: TracebackType | None,
     ) -> None:
         self.released()
-
-
-def _nothing() -> None:
-    """Succeed."""
-
-
-def _fail() -> None:
-    raise _ReportedError

@@ -165,11 +165,11 @@ async def whole(journal: Journal, amount: int, name: str) -> None:
     print(f"  {name}: {amount / took:,.0f} processes/s, {used / amount * 1e6:,.0f} us each")
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--amount", type=int, default=2000)
     parser.add_argument("--stored", type=int, default=0)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(arguments)
     logging.basicConfig(level=logging.ERROR)
     with tempfile.TemporaryDirectory() as directory:
         for url in (f"sqlite:///{directory}/journal.db", a_postgresql_database()):

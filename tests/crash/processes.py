@@ -27,7 +27,7 @@ class Process:
 
     def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path, ready: str):
         self._command = list(command)
-        self._environment = {**os.environ, **environment}
+        self._environment = dict(environment)
         self._log = log
         self._ready = ready
         self._popen: subprocess.Popen[bytes] | None = None
@@ -104,7 +104,8 @@ class Stage:
         self.gateway = f"http://127.0.0.1:{self.port}"
         self.sandbox = f"http://127.0.0.1:{self.sandbox_port}"
         self.folder = folder
-        environment = {
+        self.environment = {
+            **os.environ,
             "CROSSDOCK_PORT": str(self.port),
             "CROSSDOCK_SANDBOX_PORT": str(self.sandbox_port),
             "CROSSDOCK_DATA": str(folder / "data"),
@@ -112,10 +113,10 @@ class Stage:
         }
         self.vendors = Process(
             [sys.executable, "-m", "deploy.sandbox", "--limits", "off"],
-            environment, folder / "sandbox.log", f"{self.sandbox}/_sandbox/healthz",
+            self.environment, folder / "sandbox.log", f"{self.sandbox}/_sandbox/healthz",
         )  # fmt: skip
         self.system = Process(
-            [sys.executable, *launcher], environment, folder / "system.log",
+            [sys.executable, *launcher], self.environment, folder / "system.log",
             f"{self.gateway}/readyz",
         )  # fmt: skip
         self.client = ClientBuilder().build()

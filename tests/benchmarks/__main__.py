@@ -1,0 +1,20 @@
+"""Every benchmark, one after the other: `make bench`."""
+
+from tests.benchmarks import (
+    cold_start,
+    gateway_policies,
+    journal_throughput,
+    whole_orders,
+)
+
+
+def main() -> None:
+    """Print every table. Read the figures as ratios of one run; machines differ and are noisy."""
+    gateway_policies.main()
+    journal_throughput.main([])
+    cold_start.main([])
+    whole_orders.main([])
+
+
+if __name__ == "__main__":
+    main()
