@@ -1,6 +1,7 @@
 """quote-to-order: the port, implemented over the journal."""
 
 import hashlib
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -32,13 +33,11 @@ from process_apis.quote_to_order.intake import Intake
 from process_apis.quote_to_order.lifecycle import ORDER
 from process_apis.quote_to_order.queries import CREDIT_KIND, ORDER_KIND, OrderQueries
 from process_apis.quote_to_order.records import (
-    NOT_NUMBERED,
     CreditRecord,
     OrderRecord,
     credit_view,
     order_view,
 )
-from process_apis.quote_to_order.reports import OrderNumbers
 from process_apis.quote_to_order.settings import ChannelPolicy, OrderSettings
 from process_apis.quote_to_order.signals import CANCEL
 from runtime.clock import Clock
@@ -67,7 +66,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class QuoteToOrderApi:
-    """Implements `contracts.ports.quote_to_order.QuoteToOrder`, and takes won deals."""
+    """Implements `contracts.ports.quote_to_order.QuoteToOrder`, and takes won deals.
+
+    `mint` answers an id no process has; the first event of an order carries it.
+    """
 
     def __init__(
         self,
@@ -76,18 +78,18 @@ class QuoteToOrderApi:
         intake: Intake,
         journal: Journal,
         queries: OrderQueries,
-        numbers: OrderNumbers,
         exposure: OpenExposure,
         settings: OrderSettings,
         clock: Clock,
+        mint: Callable[[], str],
     ) -> None:
         self._answers = OrderAnswers(pricing=pricing, journal=journal, queries=queries)
         self._intake = intake
         self._journal = journal
-        self._numbers = numbers
         self._exposure = exposure
         self._settings = settings
         self._clock = clock
+        self._mint = mint
 
     # In.
 
@@ -100,10 +102,11 @@ class QuoteToOrderApi:
             record = await self._intake.order(body, policy, key, call)
         except ProblemError as refused:
             return await self._as_first_accepted(call, PLACE, key, refused)
+        order = OrderId(self._mint())
         reference = decisions.reference_for(key)
         shown = order_view(
             record,
-            order=NOT_NUMBERED,
+            order=order,
             reference=reference,
             state="accepted",
             revision=1,
@@ -111,6 +114,7 @@ class QuoteToOrderApi:
         )
         topic = "order.provisional" if record.entry == "provisional" else "order.accepted"
         start = Start(
+            id=order,
             kind=ORDER_KIND,
             consumer=call.consumer,
             operation=PLACE,
@@ -137,7 +141,9 @@ class QuoteToOrderApi:
         terms = [Term(kind="customer", value=record.customer)]
         if record.po_number is not None:
             terms.append(Term(kind="po", value=record.po_number))
+        order = OrderId(self._mint())
         start = Start(
+            id=order,
             kind=CREDIT_KIND,
             consumer=call.consumer,
             operation=CREDIT,
@@ -151,7 +157,7 @@ class QuoteToOrderApi:
         )
         shown = credit_view(
             record,
-            order=NOT_NUMBERED,
+            order=order,
             reference=start.reference,
             state="accepted",
             revision=1,
@@ -165,7 +171,9 @@ class QuoteToOrderApi:
         Only the deal's id is trusted; the deal itself is read later. Refuses store-unavailable:
         then the notification must not be acknowledged.
         """
-        start = deals.start_for(deal, now=self._clock.now(), settings=self._settings)
+        start = deals.start_for(
+            deal, order=self._mint(), now=self._clock.now(), settings=self._settings
+        )
         with durably():
             published = await self._journal.publish("salesforce", message_id, starts=(start,))
         return any(accepted.created for accepted in published.accepted)
@@ -272,17 +280,12 @@ class QuoteToOrderApi:
         self, start: Start[OrderRecord] | Start[CreditRecord], shown: Order, call: CallContext
     ) -> Reply[Order]:
         """Commit, then answer: at once, or when the order has come far enough."""
-        record = start.data
         accepted = await self._counted_accept(start)
         if not accepted.created:
             return await self._answer(accepted.process_id, call)
-        if isinstance(record, OrderRecord):
-            self._numbers.learn(accepted.reference, accepted.process_id)
         if self._wait_of(call):
             return await self._answer(accepted.process_id, call)
-        order = msgspec.structs.replace(
-            shown, id=OrderId(accepted.process_id), reference=accepted.reference
-        )
+        order = msgspec.structs.replace(shown, reference=accepted.reference)
         return Reply(body=order, status=202, location=location_of(order.id), etag="1")
 
     async def _counted_accept(self, start: Start[OrderRecord] | Start[CreditRecord]) -> Accepted:

@@ -13,11 +13,11 @@ from process_apis.quote_to_order.intake import Intake
 from process_apis.quote_to_order.process_types import process_types
 from process_apis.quote_to_order.promises import PromiseReader
 from process_apis.quote_to_order.queries import OrderQueries
-from process_apis.quote_to_order.reports import CrmReporter, OrderNumbers
+from process_apis.quote_to_order.reports import CrmReporter
 from process_apis.quote_to_order.settings import OrderSettings
 from runtime.clock import Clock
 from runtime.journal.journal import Journal
-from runtime.journal.process import ProcessType, Term
+from runtime.journal.process import ProcessType
 from runtime.journal.propagation import Subscriber
 from runtime.store.engine import Store
 
@@ -49,8 +49,7 @@ class QuoteToOrder:
         self._exposure = exposure
         self._promises = promises
         self._queries = OrderQueries(store)
-        self._numbers = OrderNumbers()
-        reporter = CrmReporter(crm=crm, numbers=self._numbers, clock=clock)
+        reporter = CrmReporter(crm=crm, clock=clock)
         self.subscribers: tuple[Subscriber, ...] = (reporter.subscriber(),)
         self.types: tuple[ProcessType[Any], ...] = process_types(
             pricing=pricing,
@@ -64,13 +63,7 @@ class QuoteToOrder:
 
     def over(self, journal: Journal) -> QuoteToOrderApi:
         """Answer the port's implementation over the journal that was given `types`."""
-
-        async def find(reference: str) -> str | None:
-            found = await journal.find(Term(kind="reference", value=reference))
-            return found[0].id if found else None
-
         self._queries.use(journal.types)
-        self._numbers.look_up_with(find)
         return QuoteToOrderApi(
             pricing=self._pricing,
             intake=Intake(
@@ -81,12 +74,18 @@ class QuoteToOrder:
             ),
             journal=journal,
             queries=self._queries,
-            numbers=self._numbers,
             exposure=self._exposure,
             settings=self._settings,
             clock=self._clock,
+            mint=journal.mint,
         )
 
     def deal_watch(self, journal: Journal) -> DealWatch:
         """Answer the backstop for notifications of won deals; to be run as a task."""
-        return DealWatch(crm=self._crm, journal=journal, clock=self._clock, settings=self._settings)
+        return DealWatch(
+            crm=self._crm,
+            journal=journal,
+            clock=self._clock,
+            mint=journal.mint,
+            settings=self._settings,
+        )

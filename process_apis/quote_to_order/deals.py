@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -48,7 +49,9 @@ def whole_id(deal: str) -> str:
     return bare + tail
 
 
-def start_for(deal: str, *, now: datetime, settings: OrderSettings) -> Start[OrderRecord]:
+def start_for(
+    deal: str, *, order: str, now: datetime, settings: OrderSettings
+) -> Start[OrderRecord]:
     """Begin the order of a deal: the deal's id is its key, so that won twice is ordered once."""
     bare = whole_id(deal)
     record = OrderRecord(
@@ -62,6 +65,7 @@ def start_for(deal: str, *, now: datetime, settings: OrderSettings) -> Start[Ord
         quote=f"sf:{bare}",
     )
     return Start(
+        id=order,
         kind=ORDER_KIND,
         consumer=CONSUMER,
         operation=OPERATION,
@@ -82,11 +86,18 @@ class DealWatch:
     """
 
     def __init__(
-        self, *, crm: Crm, journal: Journal, clock: Clock, settings: OrderSettings
+        self,
+        *,
+        crm: Crm,
+        journal: Journal,
+        clock: Clock,
+        mint: Callable[[], str],
+        settings: OrderSettings,
     ) -> None:
         self._crm = crm
         self._journal = journal
         self._clock = clock
+        self._mint = mint
         self._settings = settings
 
     async def run(self) -> None:
@@ -116,7 +127,7 @@ class DealWatch:
             with calling(call):
                 page = await self._crm.won_deals(WonSince(since=since, cursor=cursor))
             for deal in page.deals:
-                start = start_for(deal.id, now=now, settings=self._settings)
+                start = start_for(deal.id, order=self._mint(), now=now, settings=self._settings)
                 started += (await self._journal.accept(start)).created
             cursor = page.cursor
             if cursor is None:

@@ -25,10 +25,6 @@ from contracts.canonical.pricing import PriceBasis
 from process_apis.quote_to_order.remedies import exception_of
 from runtime.journal.process import Process
 
-NOT_NUMBERED: Final = OrderId("")
-"""In events that leave with the acceptance: the journal gives the id in that very commit. Whoever
-reads them finds the order by its reference."""
-
 NOBODY: Final = CustomerId("cust_")
 """The customer of a deal that has not been fetched yet."""
 

@@ -1,13 +1,11 @@
 """Telling the CRM where orders stand: the newest version of each, many in one call."""
 
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
 import msgspec
 
-from contracts.canonical.ids import OrderId
 from contracts.canonical.order import Order
 from contracts.context import CallContext, calling
 from contracts.outcomes import CallFailedError, Throttled
@@ -34,49 +32,16 @@ TOPICS: Final = (
 )
 _MOST: Final = 200
 _LONGEST_MESSAGE: Final = 250
-_NUMBERS_KEPT: Final = 20_000
 _BUDGET: Final = 20.0
 
 _decode = msgspec.json.Decoder(Order).decode
-
-FindOrder = Callable[[str], Awaitable[str | None]]
-"""Answers the order id of a reference; None when there is no such order."""
-
-
-class OrderNumbers:
-    """Order ids by reference, for events that left before the id was known.
-
-    The newest are kept in memory; the others are looked up.
-    """
-
-    def __init__(self) -> None:
-        self._find: FindOrder | None = None
-        self._known: OrderedDict[str, str] = OrderedDict()
-
-    def look_up_with(self, find: FindOrder) -> None:
-        """Use `find` for the ids that are not remembered."""
-        self._find = find
-
-    def learn(self, reference: str, order: str) -> None:
-        """Remember the id of an order just accepted."""
-        self._known[reference] = order
-        if len(self._known) > _NUMBERS_KEPT:
-            self._known.popitem(last=False)
-
-    async def of(self, reference: str) -> str | None:
-        """Answer an order's id."""
-        known = self._known.get(reference)
-        if known is None and self._find is not None:
-            known = await self._find(reference)
-        return known
 
 
 class CrmReporter:
     """Turns events of orders into reports for the CRM."""
 
-    def __init__(self, *, crm: Crm, numbers: OrderNumbers, clock: Clock) -> None:
+    def __init__(self, *, crm: Crm, clock: Clock) -> None:
         self._crm = crm
-        self._numbers = numbers
         self._clock = clock
 
     def subscriber(self) -> Subscriber:
@@ -87,7 +52,7 @@ class CrmReporter:
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[DeliveryOutcome]:
         """Report a batch in one call; each order's report succeeds or fails by itself."""
-        reports = [await self._report(delivery) for delivery in deliveries]
+        reports = tuple(_report(delivery) for delivery in deliveries)
         call = CallContext(
             correlation_id=f"crm-orders-{deliveries[0].id}",
             consumer="quote-to-order",
@@ -96,7 +61,7 @@ class CrmReporter:
         )
         try:
             with calling(call):
-                answer = await self._crm.report_orders(Reports(reports=tuple(reports)))
+                answer = await self._crm.report_orders(Reports(reports=reports))
         except CallFailedError as failed:
             return [self._later(failed)] * len(deliveries)
         return [
@@ -116,23 +81,23 @@ class CrmReporter:
             return Later(reason=reason, at=self._clock.now() + pause)
         return Later(reason=reason)
 
-    async def _report(self, delivery: Delivery) -> OrderReport:
-        order = _decode(delivery.payload)
-        known = {each.system: each.id for each in order.known_as}
-        number = order.id or await self._numbers.of(delivery.entity)
-        return OrderReport(
-            reference=delivery.entity,
-            version=delivery.version,
-            order=OrderId(number or delivery.entity),
-            customer=order.customer,
-            commercial=order.commercial,
-            credit=order.credit,
-            fulfilment=order.fulfilment,
-            billing=order.billing,
-            net_amount=order.net_amount,
-            message=message_of(order)[:_LONGEST_MESSAGE],
-            hold_reason=None if order.hold is None else order.hold.reason,
-            quote=order.quote,
-            erp_number=known.get("bc"),
-            warehouse_number=known.get("wms"),
-        )
+
+def _report(delivery: Delivery) -> OrderReport:
+    order = _decode(delivery.payload)
+    known = {each.system: each.id for each in order.known_as}
+    return OrderReport(
+        reference=delivery.entity,
+        version=delivery.version,
+        order=order.id,
+        customer=order.customer,
+        commercial=order.commercial,
+        credit=order.credit,
+        fulfilment=order.fulfilment,
+        billing=order.billing,
+        net_amount=order.net_amount,
+        message=message_of(order)[:_LONGEST_MESSAGE],
+        hold_reason=None if order.hold is None else order.hold.reason,
+        quote=order.quote,
+        erp_number=known.get("bc"),
+        warehouse_number=known.get("wms"),
+    )

@@ -7,10 +7,10 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Connection, bindparam, select, update
 
-from runtime.journal.faults import KeyReused, ReferenceTaken
+from runtime.journal.faults import IdTaken, KeyReused, ReferenceTaken
 from runtime.journal.process import REFERENCE_LIMIT, Accepted
 from runtime.journal.tables import Tables
-from runtime.store.schema import process
+from runtime.store.schema import entry, process
 
 
 class NewProcess(Struct):
@@ -26,7 +26,12 @@ class NewProcess(Struct):
     deliveries: list[dict[str, Any]]
 
 
-_IDS = select(process.c.id).where(process.c.id.in_(bindparam("ids", expanding=True)))
+_IDS = select(process.c.id, process.c.consumer, process.c.operation, process.c.key).where(
+    process.c.id.in_(bindparam("ids", expanding=True))
+)
+_BEGUN = (
+    select(entry.c.process_id).where(entry.c.process_id.in_(bindparam("ids", expanding=True)))
+).distinct()
 _BY_KEY = select(process.c.id, process.c.reference, process.c.fingerprint).where(
     process.c.consumer == bindparam("consumer"),
     process.c.operation == bindparam("operation"),
@@ -52,7 +57,7 @@ class Accepting:
     """The group write behind `Journal.accept`.
 
     The quick way is one insert for the whole group that leaves collisions out. Only when some
-    were left out is each of those looked at: the same key again, or a reference in use.
+    were left out is each of those looked at: the same start or key again, or a reference in use.
     """
 
     def __init__(self, tables: Tables) -> None:
@@ -71,11 +76,10 @@ class Accepting:
         if inserted == len(batch):
             answers = [_created(new) for new in batch]
         else:
-            ids = [new.row["id"] for new in batch]
-            there = set(connection.execute(_IDS, {"ids": ids}).scalars())
+            fresh = _inserted(connection, batch)
             answers = [
-                _created(new) if new.row["id"] in there else self._look_closer(connection, new)
-                for new in batch
+                _created(new) if is_fresh else self._look_closer(connection, new)
+                for new, is_fresh in zip(batch, fresh, strict=True)
             ]
         created = [
             new
@@ -95,7 +99,10 @@ class Accepting:
             if self._tables.add_processes.run(connection, [new.row]):
                 return _created(new)
         known = connection.execute(_BY_KEY, new.row).first()
-        return _known(new, known) if known is not None else ReferenceTaken(new.asked)
+        if known is not None:
+            return _known(new, known)
+        is_taken = connection.execute(_IDS, {"ids": [new.row["id"]]}).first()
+        return IdTaken(new.row["id"]) if is_taken else ReferenceTaken(new.asked)
 
     def _add_rest(self, connection: Connection, created: Sequence[NewProcess]) -> None:
         tables = self._tables
@@ -109,6 +116,25 @@ class Accepting:
                 for row in new.deliveries
             ],
         )
+
+
+def _inserted(connection: Connection, batch: Sequence[NewProcess]) -> list[bool]:
+    """Tell of each start whether the insert just run wrote its row.
+
+    A row that was there before has a timeline, which comes with it in one transaction; of a
+    start that is in the batch twice the first wrote it.
+    """
+    ids = [new.row["id"] for new in batch]
+    begun = set(connection.execute(_BEGUN, {"ids": ids}).scalars())
+    unclaimed = {
+        tuple(row) for row in connection.execute(_IDS, {"ids": ids}) if row.id not in begun
+    }
+    fresh = []
+    for new in batch:
+        row = tuple(new.row[column] for column in ("id", "consumer", "operation", "key"))
+        fresh.append(row in unclaimed)
+        unclaimed.discard(row)
+    return fresh
 
 
 def _line_up(connection: Connection, created: Sequence[NewProcess]) -> None:

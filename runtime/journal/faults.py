@@ -16,6 +16,10 @@ class ReferenceTaken(Exception):  # noqa: N818  # same
     """The reference and the variants of it that the journal may choose are all in use."""
 
 
+class IdTaken(Exception):  # noqa: N818  # same
+    """The id given with a start is another process's. Ids come from `Journal.mint`, one each."""
+
+
 class UnknownProcess(LookupError):  # noqa: N818  # same
     """No process has this id."""
 

@@ -137,9 +137,13 @@ class Journal:
             if orphans:
                 log.warning("leases_of_a_dead_program_lapsed", extra={"processes": orphans})
 
+    def mint(self) -> str:
+        """An id no process has, for a `Start` to carry; ids sort by when they were minted."""
+        return new_id(self.clock.now(), self.random)
+
     def new_holder(self) -> str:
         """A name for one worker's one life; no two are alike."""
-        return f"{self.node}:{new_id(self.clock.now(), self.random)[-8:]}"
+        return f"{self.node}:{self.mint()[-8:]}"
 
     def attach(self, worker: _LocalWorker) -> None:
         """From now on what is accepted here may be born with this worker's lease."""
@@ -156,8 +160,9 @@ class Journal:
         """Begin a process, once for its (consumer, operation, key), however often it is asked.
 
         The answer comes after the commit. Raises `KeyReused` when the key came before with
-        another fingerprint, `ReferenceTaken`, `UnknownKind`, and `StoreUnavailable`, after which
-        the same start may safely be asked again.
+        another fingerprint, `ReferenceTaken`, `IdTaken`, `UnknownKind`, and `StoreUnavailable`,
+        after which the same start may safely be asked again. A key known already keeps the id of
+        its first process.
         """
         now = self.clock.now()
         worker = self._worker
@@ -401,7 +406,7 @@ class Journal:
         return begin(
             start,
             self.types[start.kind],
-            process_id=new_id(now, self.random),
+            process_id=start.id or new_id(now, self.random),
             now=now,
             holder=None if worker is None else worker.holder,
             lease=timedelta() if worker is None else worker.lease,

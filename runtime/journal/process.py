@@ -308,6 +308,8 @@ class Start(Struct, Generic[D], frozen=True, kw_only=True):
     fingerprint: str
     reference: str
     data: D
+    id: str | None = None
+    """From `Journal.mint`, where the first event must carry it; minted by `accept` otherwise."""
     lane: Lane = Lane.CAPTURE
     entity: str | None = None
     """Ordering key: of the processes of one entity, one at a time is worked on, oldest first."""

@@ -35,6 +35,18 @@ async def test_who_does_not_wait_is_told_as_soon_as_it_is_durable(world):
     await world.reaches(reply.body.id, fulfilment="released")
 
 
+async def test_the_crm_is_told_the_orders_id_with_the_first_news_of_it(world):
+    """While the ERP is away the CRM knows no more than that the order is accepted, and its id."""
+    world.erp.away = True
+    with world.call(key="INV-7", wait=0, consumer="importer"):
+        placed = await world.sales.place_order(an_order(("1896-S", 1, "100.00")))
+        again = await world.sales.place_order(an_order(("1896-S", 1, "100.00")))
+
+    told = await world.crm_shows("INV-7", "pending ERP confirmation")
+    assert placed.body.id == again.body.id == told.order != ""
+    assert (await world.order(told.order)).reference == "INV-7"
+
+
 async def test_fifty_equal_orders_at_once_become_one(world):
     """The same key fifty times at once: one order, and everybody is answered the same id."""
     replies = await asyncio.gather(*(world.place(an_order(), key="TWICE") for _ in range(50)))

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from runtime.journal.accepting import _variants
-from runtime.journal.faults import KeyReused, ReferenceTaken, UnknownKind
+from runtime.journal.faults import IdTaken, KeyReused, ReferenceTaken, UnknownKind
 from runtime.journal.process import REFERENCE_LIMIT, Event, Term
 from runtime.journal.propagation import Delivered, Subscriber
 from tests.journal_orders import (  # noqa: F401  # store_url is a fixture
@@ -62,6 +62,38 @@ async def test_the_same_key_with_another_body_is_refused(journal):
     with pytest.raises(KeyReused) as refusal:
         await journal.accept(an_order(fingerprint="another body"))
     assert refusal.value.process_id == first.process_id
+
+
+async def test_a_start_may_bring_its_id(journal):
+    """The first event can say which process it is of; a repeated key keeps the first id."""
+    mine, other = journal.mint(), journal.mint()
+    first = await journal.accept(an_order(id=mine))
+    again = await journal.accept(an_order(id=other))
+    unnamed = await journal.accept(an_order())
+
+    assert (first.process_id, first.created) == (mine, True)
+    assert [(a.process_id, a.created) for a in (again, unnamed)] == [(mine, False)] * 2
+
+
+async def test_one_start_asked_again_begins_once(journal):
+    """The very same start, twice at once and once more later, beside others: one story."""
+    start, taken = an_order(id=journal.mint()), an_order("other", reference="INV-1")
+    both = await asyncio.gather(*(journal.accept(s) for s in (start, taken, start, an_order("B"))))
+    later = await journal.accept(start)
+
+    assert [a.created for a in both] == [True, True, False, True]
+    assert (later.process_id, later.created) == (start.id, False)
+    assert len(await journal.timeline(start.id)) == 1
+    assert len((await journal.list()).snapshots) == 3
+
+
+async def test_an_id_is_one_processs_only(journal):
+    """A second process under the same id is refused, and the first is left as it is."""
+    first = await journal.accept(an_order("A", id=journal.mint()))
+    with pytest.raises(IdTaken):
+        await journal.accept(an_order("B", id=first.process_id))
+    assert (await journal.get(first.process_id)).key == "A"
+    assert len(await journal.timeline(first.process_id)) == 1
 
 
 async def test_two_callers_may_use_the_same_key(journal):
