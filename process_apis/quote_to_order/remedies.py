@@ -84,7 +84,6 @@ def exception_of(process: Process[Any]) -> OrderException | None:
     if process.incident_id is None or category is None:
         return None
     trouble = process.data.trouble
-    category = Category(category)  # a process that was read back has it as plain text
     return shown(
         incident=process.incident_id,
         category=category,

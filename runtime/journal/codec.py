@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from runtime.journal.faults import UnknownKind, UnknownVersion
+from runtime.journal.incidents import Category
 from runtime.journal.process import Effect, Lane, Process, ProcessType
 from runtime.journal.times import from_micros, maybe_time
 
@@ -80,9 +81,13 @@ class Types:
             done=bool(row.done),
             step_at=maybe_time(row.step_at),
             incident_id=row.incident_id,
-            incident_category=row.incident_category,
+            incident_category=_category(row.incident_category),
             incident_passes=bool(row.incident_passes),
         )
+
+
+def _category(stored: str | None) -> Category | None:
+    return None if stored is None else Category(stored)
 
 
 def _faults(kind: ProcessType[Any]) -> list[str]:

@@ -133,6 +133,8 @@ async def test_a_step_with_a_bug_becomes_an_incident_and_can_be_redriven(store_u
         await eventually(shown)
         (incident,) = found
         assert incident.category is Category.CONTRACT_VIOLATION
+        stored = await journal.get(incident.process_id)
+        assert stored.incident_category is Category.CONTRACT_VIOLATION
         assert incident.detail == {"failure": "ZeroDivisionError"}
         assert [s.id for s in (await journal.list(Query(in_exception=True))).snapshots] == [
             accepted.process_id
