@@ -31,7 +31,7 @@ from gateway.call import (
     Step,
 )
 from gateway.config import ConfigError, GatewayConfig
-from gateway.edge import deliver, problem_reply, refusal_of
+from gateway.edge import deliver, deliver_early, problem_reply, refusal_of
 from gateway.plans import Exit, Plan
 from gateway.records import Records
 from gateway.routes import Match, MethodNotAllowed, Operation, Router
@@ -42,9 +42,10 @@ from runtime.clock import Clock
 QUIET_SECONDS: Final = 0.5
 """A drain waits for this long a silence; a keep-alive client in use speaks more often."""
 INTERNAL: Final = 500
+TOO_LARGE: Final = 413
 CORRELATION: Final = CORRELATION_HEADER.encode()
 _CLOSE: Final = (b"connection", b"close")
-_CLOSING_STATUSES: Final = frozenset({408, 413})
+_CLOSING_STATUSES: Final = frozenset({408, TOO_LARGE})
 """After these the rest of the request may still be on the wire (RFC 9110 section 15.5.14)."""
 
 
@@ -277,6 +278,9 @@ class Gateway:
         reply = await self._tell(call, asked, reply)
         call.reply = reply
         self._finish(reply)
+        if reply.status == TOO_LARGE:
+            call.bytes_out = await deliver_early(send, call.receive, reply)
+            return
         call.bytes_out = await deliver(send, reply, head=call.head or call.method == "HEAD")
 
     async def _begin_stream(self, plan: Plan, call: Call, reply: Reply, send: Send) -> None:

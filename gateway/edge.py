@@ -4,6 +4,8 @@ Every refusal of the gateway is `application/problem+json` (RFC 9457) with the c
 its `instance`; no vendor text, stack or URL is ever part of it.
 """
 
+import asyncio
+import contextlib
 import math
 from typing import Any, Final
 
@@ -11,7 +13,7 @@ import msgspec
 
 from contracts.outcomes import CallFailedError, as_problem
 from contracts.problems import ProblemError, problem, render
-from gateway.call import Call, Header, Refuse, Reply, Send
+from gateway.call import Call, Header, Receive, Refuse, Reply, Send
 
 PROBLEM_JSON: Final = b"application/problem+json"
 INSTANCE_PREFIX: Final = "urn:crossdock:call:"
@@ -30,6 +32,9 @@ HOP_BY_HOP: Final = frozenset(
 )
 """RFC 9110 section 7.6.1; never passed on in either direction."""
 BODILESS: Final = frozenset({204, 304})
+_LINGER_SECONDS: Final = 2.0
+_SILENCE_SECONDS: Final = 0.2
+_LINGER_BYTES: Final = 32 * 1024 * 1024
 
 
 def problem_reply(
@@ -130,3 +135,30 @@ async def deliver(send: Send, reply: Reply, *, head: bool) -> int:
     await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
     return len(body)
+
+
+async def deliver_early(send: Send, receive: Receive, reply: Reply) -> int:
+    """Send a reply to a request that is still arriving; answer the body bytes sent.
+
+    Who reads while writing sees the status at once and stops. Who first writes everything would
+    find the connection reset and the reply lost (RFC 9112 section 9.6), so the rest is read and
+    dropped for a while. The last byte waits until then: the server closes when it has gone out.
+    """
+    body = reply.body or b""
+    await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+    await send({"type": "http.response.body", "body": body[:-1], "more_body": True})
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            await _drop(receive)
+    await send({"type": "http.response.body", "body": body[-1:], "more_body": False})
+    return len(body)
+
+
+async def _drop(receive: Receive) -> None:
+    """Read a request to its end, to silence, or until it is too much."""
+    dropped = 0
+    while dropped < _LINGER_BYTES:
+        message = await asyncio.wait_for(receive(), _SILENCE_SECONDS)
+        dropped += len(message.get("body", b""))
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            return

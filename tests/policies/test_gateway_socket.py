@@ -109,6 +109,33 @@ async def test_a_chunked_flood_is_stopped_at_the_cap(served):
     assert answer.startswith(b"HTTP/1.1 413")
 
 
+async def test_who_writes_everything_before_reading_still_learns_that_it_was_too_much(served):
+    """The connection is not reset under a client that is busy sending; many are of that kind."""
+    head = request("POST", "/echo/v1/things", JSON, "Content-Length: 20000000")
+
+    def ask() -> bytes:
+        with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+            connection.sendall(head + b" " * 20_000_000)
+            return connection.makefile("rb").read()
+
+    answers = [await asyncio.to_thread(ask) for _ in range(3)]
+
+    assert all(answer.startswith(b"HTTP/1.1 413") for answer in answers)
+    assert all(b"request-too-large" in answer for answer in answers)
+
+
+async def test_who_never_ends_a_body_that_is_too_large_is_cut_off(served):
+    """Reading on is a courtesy with an end."""
+    head = request("POST", "/echo/v1/things", JSON, "Content-Length: 20000000000")
+
+    def ask() -> None:
+        with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+            connection.sendall(head + b" " * 500_000_000)
+
+    with pytest.raises(ConnectionError):
+        await asyncio.to_thread(ask)
+
+
 async def test_a_slow_body_is_given_up(served):
     head = request("POST", "/echo/v1/things", JSON, "Content-Length: 10")
     began = asyncio.get_running_loop().time()
