@@ -149,7 +149,12 @@ class Gateway:
             if reply is None:
                 reply = await self._serve(call, plan, send)
             if reply is not None:
-                await self._leave(call, plan.steps[:asked], reply, send)
+                reply = await self._told(call, plan.steps[:asked], reply)
+                if reply.status == TOO_LARGE:
+                    call.bytes_out = await deliver_early(send, receive, reply)
+                else:
+                    bodiless = call.head or call.method == "HEAD"
+                    call.bytes_out = await deliver(send, reply, head=bodiless)
         except ClientGoneError:
             call.reply = None
         finally:
@@ -273,15 +278,11 @@ class Gateway:
             )
         return problem_reply(call, refusal, policy=policy)
 
-    async def _leave(self, call: Call, asked: Sequence[Step], reply: Reply, send: Send) -> None:
-        """Tell the policies, last asked first, and send the reply."""
-        reply = await self._tell(call, asked, reply)
-        call.reply = reply
+    async def _told(self, call: Call, asked: Sequence[Step], reply: Reply) -> Reply:
+        """Tell the policies, last asked first; answer the reply that is to be sent."""
+        call.reply = reply = await self._tell(call, asked, reply)
         self._finish(reply)
-        if reply.status == TOO_LARGE:
-            call.bytes_out = await deliver_early(send, call.receive, reply)
-            return
-        call.bytes_out = await deliver(send, reply, head=call.head or call.method == "HEAD")
+        return reply
 
     async def _begin_stream(self, plan: Plan, call: Call, reply: Reply, send: Send) -> None:
         """Tell the policies of a streaming reply and send its head."""
