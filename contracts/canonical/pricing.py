@@ -43,9 +43,13 @@ class PriceLadder(Canonical, frozen=True, kw_only=True):
 
 
 class PricedLine(Canonical, frozen=True, kw_only=True):
-    """One line of a price answer."""
+    """One line of a price answer.
+
+    `description` is the item's name; its number while the name is not known.
+    """
 
     item: ItemId
+    description: str
     quantity: Quantity
     unit_price: Money
     list_price: Money

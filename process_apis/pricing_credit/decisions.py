@@ -29,13 +29,14 @@ REFUSING = frozenset(
 """Findings with which a quote cannot be ordered as it is. The other ones only make it wait."""
 
 
-def priced_line(quantity: Decimal, ladder: PriceLadder) -> PricedLine:
+def priced_line(quantity: Decimal, ladder: PriceLadder, record: Item | None) -> PricedLine:
     """Price a quantity by the ERP's ladder, and name the next break for the rep to offer."""
     step = ladder.step_for(quantity)
     price = step.unit_price
     following = next((s for s in ladder.steps if s.minimum_quantity > quantity), None)
     return PricedLine(
         item=ladder.item,
+        description=_named(ladder.item, record),
         quantity=quantity,
         unit_price=price,
         list_price=ladder.list_price,
@@ -52,6 +53,7 @@ def agreed_line(item: ItemId, quantity: Decimal, price: Money, record: Item | No
     """Take the price given as agreed."""
     return PricedLine(
         item=item,
+        description=_named(item, record),
         quantity=quantity,
         unit_price=price,
         list_price=price if record is None else record.list_price,
@@ -60,6 +62,10 @@ def agreed_line(item: ItemId, quantity: Decimal, price: Money, record: Item | No
         ),
         basis="agreed",
     )
+
+
+def _named(item: ItemId, record: Item | None) -> str:
+    return item.removeprefix("item_") if record is None else record.name
 
 
 def total(lines: Iterable[PricedLine], currency: str) -> Money:

@@ -141,10 +141,10 @@ def price(
     priced: list[PricedLine] = []
     unpriced: list[Fault] = []
     for i, (item, line) in enumerate(zip(facts.item_ids, lines, strict=True)):
-        ladder = facts.ladder(item)
+        ladder, record = facts.ladder(item), facts.items.values.get(item)
         if ladder is not None:
-            priced.append(decisions.priced_line(line.quantity, ladder))
-        elif item in facts.items.values:
+            priced.append(decisions.priced_line(line.quantity, ladder, record))
+        elif record is not None:
             unpriced.append(Fault(pointer=f"/lines/{i}/item", detail=f"{item} has no price."))
     standing = decisions.standing(
         "erp", firm=ladders.firm, as_of=ladders.as_of, now=now, reason=ladders.reason

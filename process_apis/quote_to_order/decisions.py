@@ -166,7 +166,8 @@ def agreed_lines(
                 )
             elif given.amount != price:
                 price, basis = given.amount, "agreed"
-        lines.append(AgreedLine(right.item, line.quantity, price, basis, line.description))
+        words = line.description or right.description
+        lines.append(AgreedLine(right.item, line.quantity, price, basis, words))
     if faults:
         raise refuse("price-mismatch", errors=faults)
     return tuple(lines)

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from contracts.ports.quote_to_order import OrderQuery
@@ -33,6 +34,20 @@ async def test_who_does_not_wait_is_told_as_soon_as_it_is_durable(world):
 
     assert (reply.status, reply.body.commercial, reply.etag) == (202, "accepted", "1")
     await world.reaches(reply.body.id, fulfilment="released")
+
+
+@pytest.mark.parametrize("consumer", ["shop", "importer"])
+async def test_lines_carry_the_items_names(world, consumer):
+    """What a line calls the item itself, or else its name in the ERP: also at agreed prices."""
+    plain, named = an_order(("1896-S", 2, "100.00"), ("1900-S", 4, "25.50")).lines
+    lines = (plain, msgspec.structs.replace(named, description="Chair, red"))
+    reply = await world.place(msgspec.structs.replace(an_order(), lines=lines), consumer=consumer)
+
+    order = await world.reaches(reply.body.id, fulfilment="released")
+
+    words = ["Item 1896-S", "Chair, red"]
+    assert [line.description for line in order.lines] == words
+    assert world.erp.words[order.reference] == world.wms.words[order.reference] == words
 
 
 async def test_the_crm_is_told_the_orders_id_with_the_first_news_of_it(world):

@@ -86,6 +86,7 @@ class Vendor:
         self.clock = clock
         self.ledger: list[tuple[str, str]] = []
         self.calls: list[str] = []
+        self.words: dict[str, list[str]] = {}
         self.away = False
         self.loses_answers = 0
         self.refuses: deque[Rejected | Throttled] = deque()
@@ -215,6 +216,7 @@ class Erp(Vendor):
             Decimal(0),
         )
         total = money(net + self.adds_to_amounts, body.currency)
+        self.words[body.reference] = [line.description for line in body.lines]
         self.orders[body.reference] = ErpOrder(
             id=f"id-{body.reference}",
             number=f"S-ORD{101000 + len(self.orders)}",
@@ -280,6 +282,7 @@ class Wms(Vendor):
         self.obeys()
         if body.reference in self.releases:
             return msgspec.structs.replace(self.releases[body.reference], found=True)
+        self.words[body.reference] = [line.description for line in body.lines]
         self.releases[body.reference] = WarehouseOrder(
             id=f"w-{body.reference}",
             number=f"W{len(self.releases) + 1:06}",

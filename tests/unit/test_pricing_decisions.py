@@ -60,11 +60,12 @@ def a_position(*, limit=None, balance=0, orders=0, overdue=0, blocked="none"):
 )
 def test_the_break_reached_sets_the_price_and_the_next_is_offered(quantity, price, following):
     line = decisions.priced_line(
-        Decimal(quantity), a_ladder(("0", "25.50"), ("10", "24.00"), ("50", "22.00"))
+        Decimal(quantity), a_ladder(("0", "25.50"), ("10", "24.00"), ("50", "22.00")), None
     )
 
     assert line.unit_price == money(price, "GBP")
     assert line.net_amount == money(Decimal(quantity) * Decimal(price), "GBP")
+    assert line.description == "1900-S"  # nobody knows its name now
     offered = None if line.next_break is None else line.next_break.unit_price
     assert offered == (None if following is None else money(following, "GBP"))
 
