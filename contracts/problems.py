@@ -300,6 +300,12 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
             "Order in the customer's currency.",
         ),
         _refused(
+            "amount-too-large",
+            409,
+            "The amounts come to more than the systems of record can hold",
+            "Correct quantities and prices, or split the document.",
+        ),
+        _refused(
             "credit-limit-exceeded",
             409,
             "The order would exceed the customer's credit",

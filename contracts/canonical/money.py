@@ -13,7 +13,8 @@ Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$", description="ISO 4
 
 _MINOR_UNITS: Final = {"JPY": 0, "KRW": 0, "ISK": 0, "BHD": 3, "KWD": 3, "TND": 3}
 _QUANTA: Final = {digits: Decimal(1).scaleb(-digits) for digits in range(5)}
-LARGEST: Final = Decimal("999999999999.9999")
+BEYOND: Final = Decimal(10) ** 12
+"""The smallest amount that is none: 12 integer digits are the contract's bound."""
 
 
 def quantum(currency: str) -> Decimal:
@@ -31,16 +32,20 @@ def line_amount(quantity: Decimal, unit_price: Decimal, currency: str) -> Decima
     return rounded(quantity * unit_price, currency)
 
 
-class Money(msgspec.Struct, frozen=True, kw_only=True, order=True):
+class AmountBeyondError(ValueError):
+    """An amount of more digits than the systems behind us hold; `amount-too-large` at the rim."""
+
+
+class Money(msgspec.Struct, frozen=True, kw_only=True, order=True, forbid_unknown_fields=True):
     """An amount of one currency. `amount` is a decimal string on the wire, never a float."""
 
     amount: Decimal
     currency: Currency
 
     def __post_init__(self) -> None:
-        """Refuse what is not an amount: NaN, infinities, more than 16 digits."""
-        if not self.amount.is_finite() or abs(self.amount) > LARGEST:
-            raise ValueError("amount must be a finite decimal of at most 12 integer digits")
+        """Refuse what is not an amount: NaN, infinities, more than 12 integer digits."""
+        if not self.amount.is_finite() or abs(self.amount) >= BEYOND:
+            raise AmountBeyondError("amount must be a finite decimal of at most 12 integer digits")
 
     def __add__(self, other: "Money") -> "Money":
         self._same_currency(other)
@@ -56,6 +61,15 @@ class Money(msgspec.Struct, frozen=True, kw_only=True, order=True):
     def _same_currency(self, other: "Money") -> None:
         if self.currency != other.currency:
             raise ValueError(f"{self.currency} and {other.currency} do not add up")
+
+
+Price = Annotated[
+    Money,
+    msgspec.Meta(
+        extra_json_schema={"properties": {"amount": {"pattern": r"^[0-9]{1,12}(\.[0-9]{1,6})?$"}}}
+    ),
+]
+"""Money that is not negative; the struct it is in refuses what nobody can pay."""
 
 
 def zero(currency: str) -> Money:

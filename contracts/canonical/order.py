@@ -14,10 +14,17 @@ from contracts.canonical.ids import (
     Reference,
     SystemId,
 )
-from contracts.canonical.money import Currency, Money
+from contracts.canonical.money import Currency, Money, Price
 from contracts.canonical.party import Address
 from contracts.canonical.pricing import PriceBasis
-from contracts.canonical.shapes import Canonical, Instant, Quantity, ShortText, Text
+from contracts.canonical.shapes import (
+    Canonical,
+    Instant,
+    Quantity,
+    ShortText,
+    Text,
+    WantedQuantity,
+)
 
 Commercial = Literal[
     "accepted", "provisional", "confirmed", "on-exception", "cancelling", "cancelled"
@@ -34,8 +41,8 @@ class OrderLineRequest(Canonical, frozen=True, kw_only=True):
     """One line as a channel asks for it. `unit_price` is the price agreed, net, if any."""
 
     item: Reference
-    quantity: Quantity
-    unit_price: Money | None = None
+    quantity: WantedQuantity
+    unit_price: Price | None = None
     description: ShortText | None = None
 
     def __post_init__(self) -> None:

@@ -17,6 +17,17 @@ Text = Annotated[str, msgspec.Meta(max_length=250)]
 ShortText = Annotated[str, msgspec.Meta(max_length=100)]
 CountryCode = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
 Quantity = Annotated[Decimal, msgspec.Meta(description="Quantity in the item's base unit")]
+WantedQuantity = Annotated[
+    Decimal,
+    msgspec.Meta(
+        description="Above 0, at most 10000000, of at most five places; in the item's base unit",
+        extra_json_schema={
+            "pattern": r"^([1-9][0-9]{0,6}(\.[0-9]{1,5})?|10000000(\.0{1,5})?"
+            r"|0\.([1-9][0-9]{0,4}|0[1-9][0-9]{0,3}|00[1-9][0-9]{0,2}|000[1-9][0-9]?|0000[1-9]))$"
+        },
+    ),
+]
+"""A quantity that is asked for; the struct it is in refuses what nobody can ship."""
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 Freshness = Literal["firm", "stale", "unavailable"]

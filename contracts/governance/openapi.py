@@ -1,8 +1,9 @@
 """OpenAPI 3.1 documents, generated from the ports.
 
 Shapes come from msgspec's own JSON Schema (2020-12), so that what is documented is what is
-decoded. Three corrections: decimals are strings of a stated pattern, parameters are listed one by
-one, and every operation names each problem it can answer.
+decoded. Four corrections: decimals are strings of a stated pattern, what an annotation narrows a
+struct to is said beside the reference, parameters are listed one by one, and every operation names
+each problem it can answer.
 """
 
 import re
@@ -11,12 +12,17 @@ from importlib.resources import files
 from typing import Any, Final
 
 import msgspec
+from msgspec import inspect
 
 from contracts import problems
 from contracts.ports.binding import BoundOperation, Operation, operations
 from contracts.versions import ApiVersion
 
-DECIMAL_PATTERN: Final = r"^-?[0-9]{1,12}(\.[0-9]{1,9})?$"
+DECIMAL_PATTERN: Final = r"^-?[0-9]{1,12}(\.[0-9]{1,6})?$"
+"""Six places are what Python still writes without an exponent; the ERP keeps five."""
+SEGMENT_PATTERN: Final = r"^[!-\-0-\[\]-~][ -.0-\[\]-~]*$"
+"""One segment of a path: visible ASCII without slashes, which no two readers of a path read alike
+(RFC 3986, section 3.3), and not beginning with a dot."""
 PROBLEM_TYPE: Final = "application/problem+json"
 
 _EVERY_CALL: Final = (
@@ -31,6 +37,7 @@ _WITH_KEY: Final = (
 )  # fmt: skip
 _BEHIND: Final = ("upstream-unavailable", "upstream-throttled", "upstream-malformed")
 
+_REF: Final = "#/components/schemas/{name}"
 _SENTENCE: Final = re.compile(r"\s*\n\s*")
 
 
@@ -95,9 +102,8 @@ def _schemas(bound: Iterable[BoundOperation]) -> dict[str, Any]:
         if one.query:
             shapes.append(one.query)
     unique = list(dict.fromkeys(shapes))
-    made, components = msgspec.json.schema_components(
-        unique, ref_template="#/components/schemas/{name}"
-    )
+    made, components = msgspec.json.schema_components(unique, ref_template=_REF)
+    _narrow(inspect.multi_type_info(unique), components)
     components["Problem"]["properties"].pop("extensions", None)
     components["Problem"]["properties"]["type"]["description"] = "A reference to /problems/<slug>."
     components["Fault"].setdefault("description", "One fault in a request.")
@@ -105,6 +111,42 @@ def _schemas(bound: Iterable[BoundOperation]) -> dict[str, Any]:
         "of": dict(zip(unique, (_corrected(schema) for schema in made), strict=True)),
         "components": {name: _corrected(schema) for name, schema in sorted(components.items())},
     }
+
+
+def _narrow(types: Iterable[inspect.Type], components: dict[str, Any]) -> None:
+    """Say beside a reference what its annotation adds; msgspec writes the bare reference."""
+    seen: set[type] = set()
+    pending = list(types)
+    while pending:
+        match pending.pop():
+            case inspect.StructType(cls=cls, fields=fields) if cls not in seen:
+                seen.add(cls)
+                properties = components[cls.__name__]["properties"]
+                for field in fields:
+                    pending.append(field.type)
+                    for name, extra in _narrowings(field.type):
+                        _beside(properties[field.encode_name], _REF.format(name=name), extra)
+            case inspect.Metadata(type=inner):
+                pending.append(inner)
+            case inspect.UnionType(types=several):
+                pending += several
+            case inspect.VarTupleType(item_type=item):
+                pending.append(item)
+
+
+def _narrowings(shape: inspect.Type) -> Iterable[tuple[str, dict[str, Any]]]:
+    for each in shape.types if isinstance(shape, inspect.UnionType) else (shape,):
+        match each:
+            case inspect.Metadata(
+                type=inspect.StructType(cls=cls), extra_json_schema=dict() as extra
+            ):
+                yield cls.__name__, extra
+
+
+def _beside(schema: dict[str, Any], reference: str, extra: dict[str, Any]) -> None:
+    for each in (schema, *schema.get("anyOf", ())):
+        if each.get("$ref") == reference:
+            each.update(extra)
 
 
 def _corrected(schema: Any) -> Any:
@@ -115,7 +157,7 @@ def _corrected(schema: Any) -> Any:
         return schema
     made = {key: _corrected(value) for key, value in schema.items() if key != "title"}
     if made.get("format") == "decimal":
-        made["pattern"] = DECIMAL_PATTERN
+        made.setdefault("pattern", DECIMAL_PATTERN)
     if isinstance(made.get("description"), str):
         made["description"] = _SENTENCE.sub(" ", made["description"]).strip()
     if isinstance(schema.get("properties"), dict) and "title" in schema["properties"]:
@@ -134,7 +176,7 @@ def _operation(one: BoundOperation, api: ApiVersion, schemas: dict[str, Any]) ->
         "security": _security(declared),
     }
     if one.body is not None:
-        body = {"application/json": {"schema": schemas["of"][one.body]}}
+        body = {"application/json": {"schema": schemas["of"][one.body], **_example(one, "body")}}
         made["requestBody"] = {"required": True, "content": body}
     if one.raw:
         as_it_comes: dict[str, Any] = {"*/*": {}}
@@ -176,12 +218,18 @@ def _parameters(one: BoundOperation, schemas: dict[str, Any]) -> list[dict[str, 
             "name": name,
             "in": "path",
             "required": True,
-            "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+            "schema": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 128,
+                "pattern": SEGMENT_PATTERN,
+            },
+            **_example(one, name),
         }
         for name in one.path_parameters
     ]
     if one.query is not None:
-        made += _query_parameters(one.query, schemas)
+        made += _query_parameters(one, one.query, schemas)
     if one.operation.idempotency != "none":
         made.append(
             _header("Idempotency-Key", required=one.operation.idempotency == "required",
@@ -202,17 +250,24 @@ def _parameters(one: BoundOperation, schemas: dict[str, Any]) -> list[dict[str, 
     return made
 
 
+def _example(one: BoundOperation, name: str) -> dict[str, Any]:
+    examples = one.operation.examples
+    return {"example": examples[name]} if name in examples else {}
+
+
 def _header(name: str, *, required: bool, schema: dict[str, Any], says: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": required, "description": says,
             "schema": schema}  # fmt: skip
 
 
-def _query_parameters(query: type, schemas: dict[str, Any]) -> list[dict[str, Any]]:
+def _query_parameters(
+    one: BoundOperation, query: type, schemas: dict[str, Any]
+) -> list[dict[str, Any]]:
     component = schemas["components"][query.__name__]
     required = component.get("required", ())
     return [
         {"name": name, "in": "query", "required": name in required,
-         "schema": _without_null(schema)}
+         "schema": _without_null(schema), **_example(one, name)}
         for name, schema in component["properties"].items()
     ]  # fmt: skip
 

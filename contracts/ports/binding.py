@@ -11,7 +11,8 @@ A port is a `Protocol` whose methods carry `@operation(...)`. Conventions, all c
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -30,6 +31,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """What the contract says of one operation beyond its shapes.
 
     `scope` is needed for the call; a scope in `honours` is not, and changes what it may do.
+    `examples` go by the name of a parameter (`body`, a path parameter, a member of `query`) and
+    speak of the sandbox's catalogue, so that a reader can send them as they stand.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -45,6 +48,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     criticality: Criticality
     budget_ms: int
     max_body_bytes: int
+    examples: Mapping[str, Any]
 
 
 class Reply(msgspec.Struct, Generic[T], frozen=True):
@@ -104,6 +108,7 @@ def operation(
     criticality: Criticality = "status",
     budget_ms: int = 5_000,
     max_body_bytes: int = 262_144,
+    examples: Mapping[str, Any] = MappingProxyType({}),
 ) -> Callable[[F], F]:
     """Bind a port's method to HTTP; the docstring's first line becomes the summary."""
 
@@ -123,6 +128,7 @@ def operation(
             criticality=criticality,
             budget_ms=budget_ms,
             max_body_bytes=max_body_bytes,
+            examples=examples,
         )
         function.__operation__ = bound  # type: ignore[attr-defined]  # functions carry attributes
         return function

@@ -5,10 +5,11 @@ from typing import Annotated, Protocol
 import msgspec
 
 from contracts.canonical.documents import Quote
-from contracts.canonical.ids import CustomerId, ExternalReference, OrderId
+from contracts.canonical.ids import CustomerId, ExternalReference, ItemId, OrderId
 from contracts.canonical.money import Money
 from contracts.canonical.order import Billing, Commercial, CreditState, Fulfilment
 from contracts.canonical.shapes import Canonical, Instant
+from contracts.ports import examples
 from contracts.ports.binding import operation
 
 READ = "system:crm:read"
@@ -73,12 +74,24 @@ class WonDeals(Canonical, frozen=True, kw_only=True):
 class Crm(Protocol):
     """The CRM: authority for deals; a reader of everything else."""
 
-    @operation("GET", "/deals/{reference}", scope=READ, problems=("not-found",))
+    @operation(
+        "GET",
+        "/deals/{reference}",
+        scope=READ,
+        problems=("not-found",),
+        examples={"reference": examples.DEAL},
+    )
     async def get_deal(self, reference: str) -> Quote:
         """Answer a deal with its lines by the CRM's id (`sf:006...`)."""
         ...
 
-    @operation("GET", "/won-deals", scope=READ, criticality="sync")
+    @operation(
+        "GET",
+        "/won-deals",
+        scope=READ,
+        criticality="sync",
+        examples={"since": "2026-01-01T00:00:00Z"},
+    )
     async def won_deals(self, query: WonSince) -> WonDeals:
         """List deals won since an instant: the truth behind any notification that was lost."""
         ...
@@ -91,14 +104,26 @@ class Crm(Protocol):
         limit="orders",
         idempotency="optional",
         max_body_bytes=2_097_152,
+        examples={"body": examples.ORDER_REPORTS},
     )
     async def report_orders(self, body: Reports) -> ReportResults:
         """Tell the CRM where orders stand; the newest version of each is enough."""
         ...
 
-    @operation("GET", "/customers/{reference}", scope=READ, problems=("customer-unknown",))
+    @operation(
+        "GET",
+        "/customers/{reference}",
+        scope=READ,
+        problems=("customer-unknown",),
+        examples={"reference": examples.CUSTOMER},
+    )
     async def customer_of(self, reference: str) -> "AccountLink":
         """Answer which customer of the ERP an account of the CRM is, or the other way round."""
+        ...
+
+    @operation("POST", "/product-enquiries", scope=READ, limit="checks")
+    async def items_of(self, body: "ProductEnquiry") -> "ProductLinks":
+        """Answer which items of the ERP these products of the CRM are."""
         ...
 
 
@@ -107,3 +132,22 @@ class AccountLink(Canonical, frozen=True, kw_only=True):
 
     account: str
     customer: CustomerId
+
+
+class ProductLinks(Canonical, frozen=True, kw_only=True):
+    """Rows of the cross-reference between CRM products and items; unknown products are missing."""
+
+    links: tuple["ProductLink", ...]
+
+
+class ProductLink(Canonical, frozen=True, kw_only=True):
+    """One product of the CRM (`sf:01t...`) and the item it stands for."""
+
+    product: str
+    item: ItemId
+
+
+class ProductEnquiry(Canonical, frozen=True, kw_only=True):
+    """Which products are to be named as items, as `sf:01t...`."""
+
+    products: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=200)]

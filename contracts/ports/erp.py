@@ -14,6 +14,7 @@ from contracts.canonical.money import Currency, Money
 from contracts.canonical.party import Address, Customer
 from contracts.canonical.pricing import PriceLadder
 from contracts.canonical.shapes import Canonical, Instant, Quantity
+from contracts.ports import examples
 from contracts.ports.binding import operation
 
 READ = "system:erp:read"
@@ -122,7 +123,13 @@ class ExchangeRate(Canonical, frozen=True, kw_only=True):
 class Erp(Protocol):
     """The ERP: authority for customers, items, prices, credit and the order book."""
 
-    @operation("GET", "/customers/{reference}", scope=READ, problems=("customer-unknown",))
+    @operation(
+        "GET",
+        "/customers/{reference}",
+        scope=READ,
+        problems=("customer-unknown",),
+        examples={"reference": examples.CUSTOMER},
+    )
     async def get_customer(self, reference: str) -> Customer:
         """Answer a customer by canonical id or by the ERP's number (`bc:10000`)."""
         ...
@@ -132,7 +139,13 @@ class Erp(Protocol):
         """List customers changed since an instant, all of them without one."""
         ...
 
-    @operation("GET", "/items/{reference}", scope=READ, problems=("item-unknown",))
+    @operation(
+        "GET",
+        "/items/{reference}",
+        scope=READ,
+        problems=("item-unknown",),
+        examples={"reference": examples.ITEM},
+    )
     async def get_item(self, reference: str) -> Item:
         """Answer an item by canonical id or by the ERP's number (`bc:1896-S`)."""
         ...
@@ -142,17 +155,31 @@ class Erp(Protocol):
         """List items changed since an instant, all of them without one."""
         ...
 
-    @operation("POST", "/price-enquiries", scope=READ, limit="checks")
+    @operation(
+        "POST",
+        "/price-enquiries",
+        scope=READ,
+        limit="checks",
+        examples={"body": examples.PRICE_ENQUIRY},
+    )
     async def price_ladders(self, body: PriceEnquiry) -> PriceLadders:
         """Answer the prices the ERP itself would put on these lines."""
         ...
 
-    @operation("GET", "/customers/{reference}/credit-position", scope=READ, limit="checks")
+    @operation(
+        "GET",
+        "/customers/{reference}/credit-position",
+        scope=READ,
+        limit="checks",
+        examples={"reference": examples.CUSTOMER},
+    )
     async def credit_position(self, reference: str) -> CreditPosition:
         """Answer limit, balance, overdue and open orders of a customer."""
         ...
 
-    @operation("GET", "/exchange-rates/{currency}", scope=READ)
+    @operation(
+        "GET", "/exchange-rates/{currency}", scope=READ, examples={"currency": examples.CURRENCY}
+    )
     async def exchange_rate(self, currency: str) -> ExchangeRate:
         """Answer what a currency is worth in the company's own."""
         ...
@@ -167,12 +194,18 @@ class Erp(Protocol):
         idempotency="optional",
         max_body_bytes=2_097_152,
         problems=("business-rule", "customer-blocked"),
+        examples={"body": examples.ERP_ORDER},
     )
     async def place_order(self, body: PlaceErpOrder) -> ErpOrder:
         """Create an order once per reference, looking first when an earlier try is in doubt."""
         ...
 
-    @operation("GET", "/customers/{customer}/orders/{reference}", scope=READ)
+    @operation(
+        "GET",
+        "/customers/{customer}/orders/{reference}",
+        scope=READ,
+        examples={"customer": examples.CANONICAL_CUSTOMER, "reference": examples.REFERENCE},
+    )
     async def find_order(self, customer: str, reference: str) -> ErpOrder:
         """Answer the order that carries this reference, posted or not; 404 if there is none."""
         ...
@@ -185,6 +218,7 @@ class Erp(Protocol):
         limit="orders",
         idempotency="optional",
         problems=("order-not-cancellable",),
+        examples={"body": examples.ERP_CANCELLATION},
     )
     async def cancel_order(self, body: CancelErpOrder) -> Cancelled:
         """Take an order back that has not been posted; repeating it finds nothing to do."""
@@ -204,6 +238,7 @@ class Erp(Protocol):
         idempotency="optional",
         max_body_bytes=2_097_152,
         problems=("business-rule",),
+        examples={"body": examples.CREDIT_MEMO},
     )
     async def create_credit_memo(self, body: "PlaceCreditMemo") -> CreditMemo:
         """Create and post a credit memo once per reference."""

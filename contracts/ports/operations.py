@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from contracts.canonical.order import Order, Timeline
+from contracts.ports import examples
 from contracts.ports.binding import Reply, operation
 from contracts.ports.quote_to_order import (
     ExceptionPage,
@@ -21,7 +22,14 @@ WRITE = "operations:write"
 class Operations(Protocol):
     """The API of the people who keep orders moving."""
 
-    @operation("GET", "/orders", scope=READ, limit="operations")
+    @operation(
+        "GET",
+        "/orders",
+        scope=READ,
+        limit="operations",
+        problems=("customer-unknown",),
+        examples={"customer": examples.CUSTOMER, "po": "PO-1207"},
+    )
     async def find_orders(self, query: OrderQuery) -> OrderPage:
         """Find any consumer's orders by PO number, customer or reference."""
         ...
@@ -46,14 +54,21 @@ class Operations(Protocol):
         also=(200,),
         idempotency="required",
         limit="operations",
-        problems=("not-found", "remedy-not-allowed"),
+        problems=("not-found", "remedy-not-allowed", "amount-too-large"),
+        examples={"body": examples.REMEDY},
     )
     async def apply_remedy(self, exception: str, body: Remedy) -> Reply[Order]:
         """Apply a remedy to an exception; it is audited with who applied it."""
         ...
 
     @operation(
-        "GET", "/totals", scope=READ, limit="operations", criticality="bulk", budget_ms=30_000
+        "GET",
+        "/totals",
+        scope=READ,
+        limit="operations",
+        criticality="bulk",
+        budget_ms=30_000,
+        examples={"channel": "sales"},
     )
     async def totals(self, query: TotalsQuery) -> Totals:
         """Sum up a channel's orders and credit memos, to be reconciled with the ERP."""

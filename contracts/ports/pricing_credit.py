@@ -12,9 +12,10 @@ from contracts.canonical.money import Currency, Money
 from contracts.canonical.order import OrderLineRequest
 from contracts.canonical.party import Address, Customer
 from contracts.canonical.pricing import PricedLine
-from contracts.canonical.shapes import Canonical, Instant, Quantity, Standing
+from contracts.canonical.shapes import Canonical, Instant, Standing, WantedQuantity
 from contracts.canonical.stock import LineAvailability
 from contracts.canonical.tax import TaxAssessment
+from contracts.ports import examples
 from contracts.ports.binding import operation
 from contracts.problems import Fault
 
@@ -25,7 +26,7 @@ class WantedLine(Canonical, frozen=True, kw_only=True):
     """An item and how many of it. `unit_price`: the net price the caller believes is agreed."""
 
     item: Reference
-    quantity: Quantity
+    quantity: WantedQuantity
     unit_price: Money | None = None
 
     def __post_init__(self) -> None:
@@ -213,7 +214,8 @@ class PricingCredit(Protocol):
         scope=READ,
         limit="checks",
         budget_ms=3_000,
-        problems=("customer-unknown", "item-unknown", "currency-mismatch"),
+        problems=("customer-unknown", "item-unknown", "currency-mismatch", "amount-too-large"),
+        examples={"body": examples.PRICE_CHECK},
     )
     async def check_prices(self, body: PriceCheck) -> PriceAnswer:
         """Price lines for a customer: list, customer price, quantity breaks, currency."""
@@ -225,7 +227,8 @@ class PricingCredit(Protocol):
         scope=READ,
         limit="checks",
         budget_ms=3_000,
-        problems=("customer-unknown",),
+        problems=("customer-unknown", "amount-too-large"),
+        examples={"body": examples.CREDIT_CHECK},
     )
     async def check_credit(self, body: CreditCheck) -> CreditAnswer:
         """Decide whether a customer may owe one more amount."""
@@ -238,6 +241,7 @@ class PricingCredit(Protocol):
         limit="checks",
         budget_ms=3_000,
         problems=("item-unknown",),
+        examples={"body": examples.AVAILABILITY_CHECK},
     )
     async def check_availability(self, body: AvailabilityCheck) -> AvailabilityAnswer:
         """Tell what can be shipped now, and from which warehouse."""
@@ -249,18 +253,33 @@ class PricingCredit(Protocol):
         scope=READ,
         limit="checks",
         budget_ms=3_000,
-        problems=("customer-unknown", "item-unknown"),
+        problems=("customer-unknown", "item-unknown", "amount-too-large"),
+        examples={"body": examples.TAX_CHECK},
     )
     async def check_tax(self, body: TaxCheck) -> TaxAnswer:
         """Work out the tax of a sale."""
         ...
 
-    @operation("POST", "/quote-validations", scope=READ, limit="checks", budget_ms=3_000)
+    @operation(
+        "POST",
+        "/quote-validations",
+        scope=READ,
+        limit="checks",
+        budget_ms=3_000,
+        problems=("amount-too-large",),
+        examples={"body": examples.QUOTE_CHECK},
+    )
     async def validate_quote(self, body: QuoteCheck) -> QuoteValidation:
         """Check everything about a quote in parallel under one deadline."""
         ...
 
-    @operation("GET", "/customers/{reference}", scope=READ, problems=("customer-unknown",))
+    @operation(
+        "GET",
+        "/customers/{reference}",
+        scope=READ,
+        problems=("customer-unknown",),
+        examples={"reference": examples.CUSTOMER},
+    )
     async def get_customer(self, reference: str) -> CustomerView:
         """Answer a customer by canonical id or by a cross-referenced system's id."""
         ...

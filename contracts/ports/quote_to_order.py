@@ -7,6 +7,7 @@ import msgspec
 from contracts.canonical.ids import CustomerId, ExternalReference
 from contracts.canonical.order import Order, OrderException, OrderRequest, Timeline
 from contracts.canonical.shapes import Canonical, Instant, Text
+from contracts.ports import examples
 from contracts.ports.binding import Reply, operation
 
 READ = "process:orders:read"
@@ -134,7 +135,9 @@ class QuoteToOrder(Protocol):
             "currency-mismatch",
             "promise-invalid",
             "idempotency-key-reused",
+            "amount-too-large",
         ),
+        examples={"body": {"order": examples.ORDER, "channel": "sales"}},
     )
     async def place(self, body: PlaceOrder) -> Reply[Order]:
         """Accept an order durably and start its process; 201 when it is confirmed in time."""
@@ -145,7 +148,13 @@ class QuoteToOrder(Protocol):
         """Answer an order by its id."""
         ...
 
-    @operation("GET", "/orders", scope=READ)
+    @operation(
+        "GET",
+        "/orders",
+        scope=READ,
+        problems=("customer-unknown",),
+        examples={"customer": examples.CUSTOMER, "po": "PO-1207"},
+    )
     async def search(self, query: OrderQuery) -> OrderPage:
         """Find orders by PO number, customer or reference."""
         ...
@@ -166,6 +175,7 @@ class QuoteToOrder(Protocol):
         criticality="capture",
         budget_ms=30_000,
         problems=("not-found", "order-not-cancellable"),
+        examples={"body": examples.CANCELLATION},
     )
     async def cancel(self, order: str, body: Cancellation) -> Reply[Order]:
         """Take an order back, undoing what was done for it in reverse."""
@@ -182,7 +192,8 @@ class QuoteToOrder(Protocol):
         criticality="capture",
         budget_ms=30_000,
         max_body_bytes=1_048_576,
-        problems=("customer-unknown", "item-unknown", "idempotency-key-reused"),
+        problems=("customer-unknown", "item-unknown", "idempotency-key-reused", "amount-too-large"),
+        examples={"body": {"request": examples.CREDIT, "channel": "sales"}},
     )
     async def credit(self, body: CreditRequest) -> Reply[Order]:
         """Accept a cancellation after the fact and turn it into a credit memo of the ERP."""
@@ -200,14 +211,21 @@ class QuoteToOrder(Protocol):
         status=202,
         idempotency="required",
         limit="operations",
-        problems=("not-found", "remedy-not-allowed"),
+        problems=("not-found", "remedy-not-allowed", "amount-too-large"),
+        examples={"body": examples.REMEDY},
     )
     async def remedy(self, exception: str, body: Remedy) -> Reply[Order]:
         """Apply a remedy to an exception; it is audited with who applied it."""
         ...
 
     @operation(
-        "GET", "/totals", scope=READ, limit="operations", criticality="bulk", budget_ms=30_000
+        "GET",
+        "/totals",
+        scope=READ,
+        limit="operations",
+        criticality="bulk",
+        budget_ms=30_000,
+        examples={"channel": "sales"},
     )
     async def totals(self, query: TotalsQuery) -> Totals:
         """Sum up a channel's orders and credit memos, to be reconciled with the ERP."""

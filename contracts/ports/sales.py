@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from contracts.canonical.order import Order, OrderRequest, Timeline
+from contracts.ports import examples
 from contracts.ports.binding import Reply, operation
 from contracts.ports.pricing_credit import (
     AvailabilityAnswer,
@@ -29,7 +30,14 @@ class Sales(Protocol):
         scope="pricing:read",
         limit="checks",
         budget_ms=3_000,
-        problems=("customer-unknown", "item-unknown", "currency-mismatch", "upstream-unavailable"),
+        problems=(
+            "customer-unknown",
+            "item-unknown",
+            "currency-mismatch",
+            "upstream-unavailable",
+            "amount-too-large",
+        ),
+        examples={"body": examples.PRICE_CHECK},
     )
     async def check_prices(self, body: PriceCheck) -> PriceAnswer:
         """Price lines for a customer: list, customer price, quantity breaks, currency."""
@@ -41,7 +49,8 @@ class Sales(Protocol):
         scope="credit:read",
         limit="checks",
         budget_ms=3_000,
-        problems=("customer-unknown", "upstream-unavailable"),
+        problems=("customer-unknown", "upstream-unavailable", "amount-too-large"),
+        examples={"body": examples.CREDIT_CHECK},
     )
     async def check_credit(self, body: CreditCheck) -> CreditAnswer:
         """Decide whether a customer may owe one more amount."""
@@ -54,6 +63,7 @@ class Sales(Protocol):
         limit="checks",
         budget_ms=3_000,
         problems=("item-unknown", "upstream-unavailable"),
+        examples={"body": examples.AVAILABILITY_CHECK},
     )
     async def check_availability(self, body: AvailabilityCheck) -> AvailabilityAnswer:
         """Tell what can be shipped now, and from which warehouse."""
@@ -65,14 +75,21 @@ class Sales(Protocol):
         scope="tax:read",
         limit="checks",
         budget_ms=3_000,
-        problems=("customer-unknown", "item-unknown", "upstream-unavailable"),
+        problems=("customer-unknown", "item-unknown", "upstream-unavailable", "amount-too-large"),
+        examples={"body": examples.TAX_CHECK},
     )
     async def check_tax(self, body: TaxCheck) -> TaxAnswer:
         """Work out the tax of a sale."""
         ...
 
     @operation(
-        "POST", "/quote-validations", scope="quotes:validate", limit="checks", budget_ms=3_000
+        "POST",
+        "/quote-validations",
+        scope="quotes:validate",
+        limit="checks",
+        budget_ms=3_000,
+        problems=("amount-too-large",),
+        examples={"body": examples.QUOTE_CHECK},
     )
     async def validate_quote(self, body: QuoteCheck) -> QuoteValidation:
         """Check everything about a quote in parallel; one system being down never fails it."""
@@ -101,7 +118,9 @@ class Sales(Protocol):
             "promise-invalid",
             "upstream-unavailable",
             "store-unavailable",
+            "amount-too-large",
         ),
+        examples={"body": examples.ORDER},
     )
     async def place_order(self, body: OrderRequest) -> Reply[Order]:
         """Place an order: 202 once it is durable, 201 when confirmed within `Prefer: wait`."""
@@ -112,7 +131,13 @@ class Sales(Protocol):
         """Answer an order by its id."""
         ...
 
-    @operation("GET", "/orders", scope="orders:read")
+    @operation(
+        "GET",
+        "/orders",
+        scope="orders:read",
+        problems=("customer-unknown",),
+        examples={"customer": examples.CUSTOMER, "po": "PO-1207"},
+    )
     async def find_orders(self, query: OrderQuery) -> OrderPage:
         """Find orders by PO number, customer or reference, newest first."""
         ...
@@ -133,6 +158,7 @@ class Sales(Protocol):
         criticality="capture",
         budget_ms=30_000,
         problems=("not-found", "order-not-cancellable"),
+        examples={"body": examples.CANCELLATION},
     )
     async def cancel_order(self, order: str, body: Cancellation) -> Reply[Order]:
         """Take an order back before it is shipped."""
@@ -150,7 +176,14 @@ class Sales(Protocol):
         criticality="capture",
         budget_ms=30_000,
         max_body_bytes=1_048_576,
-        problems=("customer-unknown", "item-unknown", "upstream-unavailable", "store-unavailable"),
+        problems=(
+            "customer-unknown",
+            "item-unknown",
+            "upstream-unavailable",
+            "store-unavailable",
+            "amount-too-large",
+        ),
+        examples={"body": examples.CREDIT},
     )
     async def credit_order(self, body: OrderRequest) -> Reply[Order]:
         """Give back against earlier orders: matched by customer and item, never guessed."""
@@ -161,6 +194,7 @@ class Sales(Protocol):
         "/customers/{reference}",
         scope="customers:read",
         problems=("customer-unknown", "not-found"),
+        examples={"reference": examples.CUSTOMER},
     )
     async def get_customer(self, reference: str) -> CustomerView:
         """Answer a customer by canonical id or by a cross-referenced system's id."""

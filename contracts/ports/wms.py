@@ -10,6 +10,7 @@ from contracts.canonical.money import Money
 from contracts.canonical.party import Address
 from contracts.canonical.shapes import Canonical, Quantity
 from contracts.canonical.stock import StockPosition
+from contracts.ports import examples
 from contracts.ports.binding import operation
 
 READ = "system:wms:read"
@@ -84,7 +85,13 @@ class StockPositions(Canonical, frozen=True, kw_only=True):
 class Wms(Protocol):
     """The warehouse: authority for stock and for what was shipped."""
 
-    @operation("POST", "/stock-enquiries", scope=READ, limit="checks")
+    @operation(
+        "POST",
+        "/stock-enquiries",
+        scope=READ,
+        limit="checks",
+        examples={"body": examples.STOCK_ENQUIRY},
+    )
     async def stock(self, body: StockEnquiry) -> StockPositions:
         """Answer what is on hand and available of these items."""
         ...
@@ -99,12 +106,15 @@ class Wms(Protocol):
         idempotency="optional",
         max_body_bytes=2_097_152,
         problems=("business-rule",),
+        examples={"body": examples.RELEASE},
     )
     async def release(self, body: ReleaseOrder) -> WarehouseOrder:
         """Create a fulfilment order once per reference, looking first when in doubt."""
         ...
 
-    @operation("GET", "/releases/{reference}", scope=READ)
+    @operation(
+        "GET", "/releases/{reference}", scope=READ, examples={"reference": examples.REFERENCE}
+    )
     async def find_release(self, reference: str) -> WarehouseOrder:
         """Answer the fulfilment order that carries this reference; 404 if there is none."""
         ...
@@ -117,6 +127,7 @@ class Wms(Protocol):
         limit="orders",
         idempotency="optional",
         problems=("order-not-cancellable",),
+        examples={"body": examples.RELEASE_CANCELLATION},
     )
     async def cancel_release(self, body: CancelRelease) -> ReleaseCancelled:
         """Take a fulfilment order back that has not been shipped."""
@@ -129,6 +140,7 @@ class Wms(Protocol):
         criticality="capture",
         limit="orders",
         idempotency="optional",
+        examples={"body": examples.HOLD},
     )
     async def hold_release(self, body: HoldRelease) -> WarehouseOrder:
         """Stop or let go on the picking of an order."""

@@ -18,6 +18,7 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
 from contracts import context
+from contracts.canonical.money import AmountBeyondError
 from contracts.outcomes import CallFailedError, as_problem
 from contracts.ports.binding import BoundOperation, RawReply, RawRequest, Reply, operations
 from contracts.problems import Fault, ProblemError, refuse, render
@@ -40,6 +41,7 @@ def application(routers: list[Router]) -> Litestar:
         openapi_config=None,
         exception_handlers={
             ProblemError: _refused,
+            AmountBeyondError: _too_much,
             CallFailedError: _failed,
             msgspec.ValidationError: _invalid,
             msgspec.DecodeError: _unreadable,
@@ -181,6 +183,10 @@ def _refused(_: _AnyRequest, error: ProblemError) -> Response[bytes]:
 
 def _failed(_: _AnyRequest, error: CallFailedError) -> Response[bytes]:
     return problem_response(as_problem(error.failure))
+
+
+def _too_much(_: _AnyRequest, __: AmountBeyondError) -> Response[bytes]:
+    return problem_response(refuse("amount-too-large"))
 
 
 def _invalid(_: _AnyRequest, error: msgspec.ValidationError) -> Response[bytes]:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import msgspec
 import pytest
 from pyreqwest.client import ClientBuilder
 
@@ -99,6 +100,23 @@ async def test_a_failed_vendor_call_keeps_its_kind_across_the_wire(client, failu
             await remote(TAX, address, client).assess(SALE)
 
     assert caught.value.failure == failure
+
+
+async def test_amounts_nobody_can_hold_are_refused_in_words(client):
+    """What a document comes to is known only when it is worked out; it is still a refusal."""
+
+    class Overflowing:
+        async def assess(self, body):
+            net = body.lines[0].net_amount
+            return TaxAssessment(regime="none", lines=(), total=net + net)
+
+    largest = money("999999999999", "GBP")
+    line = msgspec.structs.replace(SALE.lines[0], net_amount=largest)
+    async with serving(application([router_for(TAX, Overflowing())])) as address:
+        with pytest.raises(CallFailedError) as caught:
+            await remote(TAX, address, client).assess(msgspec.structs.replace(SALE, lines=(line,)))
+
+    assert caught.value.failure.reason == "amount-too-large"
 
 
 async def test_a_tier_that_cannot_be_reached_has_done_nothing(client):
