@@ -9,7 +9,7 @@ import pytest
 from contracts.canonical.ids import customer_id, item_id
 from contracts.canonical.money import money
 from contracts.outcomes import CallFailedError, Rejected
-from contracts.ports.crm import OrderReport, Reports, WonSince
+from contracts.ports.crm import OrderReport, ProductEnquiry, Reports, WonSince
 from tests.connected import SMALL, connected
 
 pytestmark = pytest.mark.anyio
@@ -139,3 +139,21 @@ async def test_the_cross_reference_works_both_ways_and_is_remembered(vendors):
     assert vendors.calls("salesforce") == []
     assert await vendors.crm.customer_of(f"bc:{BUYER.number}") == link
     assert await rejected(vendors.crm.customer_of(customer_id("NOBODY"))) == "customer-unknown"
+
+
+async def test_products_are_named_as_items_in_one_call(vendors):
+    """A caller may name an item by the CRM's own id, long or short; an unknown one is missing."""
+    sold = [line.item for line in DEAL.lines][:2]
+    path = "/services/data/v67.0/query?q=SELECT+Id,ProductCode+FROM+Product2"
+    rows = msgspec.json.decode((await vendors.crm._send("GET", path)).body)["records"]
+    ids = {row["ProductCode"]: row["Id"] for row in rows}
+    asked = (f"sf:{ids[sold[0]]}", f"sf:{ids[sold[1]][:15]}", "sf:01t000000000000AAA")
+    vendors.forget_calls()
+
+    found = await vendors.crm.items_of(ProductEnquiry(products=asked))
+
+    assert {link.product: link.item for link in found.links} == {
+        asked[0]: item_id(sold[0]),
+        asked[1]: item_id(sold[1]),
+    }
+    assert vendors.calls("salesforce") == ["query"]

@@ -1,14 +1,25 @@
 """The CRM port on Salesforce: the only file that awaits the vendor."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, timedelta
 from typing import Final, TypeVar
 from urllib.parse import urlencode
 
+import msgspec
+
 from contracts.canonical.documents import Quote
 from contracts.canonical.ids import number_of
 from contracts.outcomes import CallFailedError, Rejected
-from contracts.ports.crm import AccountLink, ReportResults, Reports, WonDeals, WonSince
+from contracts.ports.crm import (
+    AccountLink,
+    ProductEnquiry,
+    ProductLinks,
+    ReportResults,
+    Reports,
+    WonDeals,
+    WonSince,
+)
 from runtime.budget import BudgetBroker
 from runtime.clock import Clock
 from runtime.guard import Guard
@@ -121,6 +132,19 @@ class Salesforce:
         self._remember(reference, link, now)
         return link
 
+    async def items_of(self, body: ProductEnquiry) -> ProductLinks:
+        """Answer the items of products, in one call; a short id is given back as it was asked."""
+        asked = {_id(product): product for product in body.products}
+        found = await self._query(wire.products_query(asked), wire.products_decoder)
+        links = [mapping.product_link(row) for row in found.records]
+        return ProductLinks(
+            links=tuple(
+                msgspec.structs.replace(link, product=_asked_as(link.product, asked))
+                for link in links
+                if link is not None
+            )
+        )
+
     # -- the wire ---------------------------------------------------------------------------
 
     def _remember(self, reference: str, link: AccountLink, now: float) -> None:
@@ -217,6 +241,12 @@ def _id(reference: str) -> str:
     if not _ID.fullmatch(record):
         raise _unknown("not-found", "The CRM has no such record.")
     return record
+
+
+def _asked_as(product: str, asked: Mapping[str, str]) -> str:
+    """Answer the reference a caller used: ids of 15 characters come back with their checksum."""
+    record = product.removeprefix(mapping.PREFIX)
+    return asked.get(record) or asked.get(record[:15]) or product
 
 
 def _bare(reference: str) -> str:

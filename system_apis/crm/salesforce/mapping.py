@@ -10,10 +10,17 @@ from contracts.canonical.documents import Quote
 from contracts.canonical.ids import customer_id, item_id, number_of
 from contracts.canonical.money import Money
 from contracts.canonical.order import OrderLineRequest
-from contracts.ports.crm import AccountLink, OrderReport, ReportResult
+from contracts.ports.crm import AccountLink, OrderReport, ProductLink, ReportResult
 from system_apis.crm.salesforce import wire
 
-__all__ = ["account_link", "deal", "order_record", "report_result", "without_account"]
+__all__ = [
+    "account_link",
+    "deal",
+    "order_record",
+    "product_link",
+    "report_result",
+    "without_account",
+]
 
 _CENT: Final = Decimal("0.01")
 PREFIX: Final = "sf:"
@@ -99,6 +106,13 @@ def account_link(found: wire.Account) -> AccountLink | None:
     if not found.ERP_Customer_No__c or not found.Id:
         return None
     return AccountLink(account=PREFIX + found.Id, customer=customer_id(found.ERP_Customer_No__c))
+
+
+def product_link(found: wire.Product) -> ProductLink | None:
+    """Map a row of the cross-reference; None for a product that is no item."""
+    if not found.ProductCode:
+        return None
+    return ProductLink(product=PREFIX + found.Id, item=item_id(found.ProductCode))
 
 
 def _quantity(number: Decimal) -> Decimal:

@@ -4,6 +4,7 @@ Nothing outside this file and `mapping.py` knows them. `__c` objects and fields 
 package's. Source: REST API developer guide, SOQL and SOSL reference.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final, Generic, TypeVar
 
@@ -57,6 +58,12 @@ def won_query(since: str) -> str:
 def account_query(field: str, value: str) -> str:
     """Both names of one account."""
     return f"SELECT Id,ERP_Customer_No__c FROM Account WHERE {field} = {literal(value)}"  # noqa: S608  # escaped
+
+
+def products_query(products: Iterable[str]) -> str:
+    """The item codes of products."""
+    ids = ",".join(literal(product) for product in products)
+    return f"SELECT Id,ProductCode FROM Product2 WHERE Id IN ({ids})"  # noqa: S608  # escaped
 
 
 def literal(value: str) -> str:
@@ -144,6 +151,13 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     ERP_Customer_No__c: str | None = None
 
 
+class Product(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the cross-reference of products."""
+
+    Id: str
+    ProductCode: str | None = None
+
+
 class DealLine(msgspec.Struct, frozen=True, kw_only=True):
     """A product of a deal."""
 
@@ -183,3 +197,4 @@ results_decoder: Final = msgspec.json.Decoder(list[RowResult])
 deals_decoder: Final = msgspec.json.Decoder(Rows[Deal])
 lines_decoder: Final = msgspec.json.Decoder(Rows[DealLine])
 accounts_decoder: Final = msgspec.json.Decoder(Rows[Account])
+products_decoder: Final = msgspec.json.Decoder(Rows[Product])
