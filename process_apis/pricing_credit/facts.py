@@ -13,6 +13,7 @@ from contracts.canonical.item import Item
 from contracts.canonical.party import Customer
 from contracts.canonical.pricing import PriceLadder
 from contracts.canonical.stock import StockPosition
+from contracts.problems import refuse
 from process_apis.pricing_credit import references
 from process_apis.pricing_credit.copies import Copies, Found
 from process_apis.pricing_credit.records import PriceKey, Records
@@ -80,7 +81,7 @@ async def read(
         if known is None:
             item_ids, answers = await _items(records, items, parts, deadline)
             return Facts(customer_id=None, customer=found, item_ids=item_ids, on=None, **answers)
-    item_ids = tuple(references.item_of(reference) for reference in items)
+    item_ids = await _named(records, items, deadline)
     questions: dict[str, tuple[Copies[Any, Any], Sequence[Any]]] = {
         "customer": (records.customers, (known,)),
         "items": (records.items, item_ids),
@@ -108,13 +109,29 @@ async def items_found(
 async def _items(
     records: Records, items: Iterable[str], parts: Collection[str], deadline: float
 ) -> tuple[tuple[ItemId, ...], dict[str, Found[Any, Any]]]:
-    item_ids = tuple(references.item_of(reference) for reference in items)
+    item_ids = await _named(records, items, deadline)
     questions: dict[str, tuple[Copies[Any, Any], Sequence[Any]]] = {
         "items": (records.items, item_ids)
     }
     if "availability" in parts:
         questions["stock"] = (records.stock, item_ids)
     return item_ids, await _ask(questions, deadline)
+
+
+async def _named(records: Records, items: Iterable[str], deadline: float) -> tuple[ItemId, ...]:
+    """Answer the ids of items by any of the names they go by.
+
+    What the CRM does not know keeps its name, and is then an unknown item. Refuses
+    upstream-unavailable when the CRM cannot say.
+    """
+    wanted = tuple(items)
+    products = tuple({name for name in wanted if references.is_of_crm(name)})
+    if not products:
+        return tuple(references.item_of(name) for name in wanted)
+    links = await records.products.get(products, deadline)
+    if links.lacking:
+        raise refuse("upstream-unavailable", retry_after=2, system="crm")
+    return tuple(links.values.get(name) or references.item_of(name) for name in wanted)
 
 
 async def _ask(

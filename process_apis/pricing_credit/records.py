@@ -15,7 +15,7 @@ from contracts.canonical.pricing import PriceLadder
 from contracts.canonical.stock import StockPosition
 from contracts.events.taxonomy import RecordChanged
 from contracts.outcomes import CallFailedError, Rejected
-from contracts.ports.crm import Crm
+from contracts.ports.crm import Crm, ProductEnquiry
 from contracts.ports.erp import Changes, Erp, ExchangeRate, PriceEnquiry
 from contracts.ports.wms import StockEnquiry, Wms
 from process_apis.pricing_credit.copies import Copies
@@ -57,6 +57,9 @@ class Records:
         )
         self.accounts: Copies[str, CustomerId] = Copies(
             "accounts", self._load_accounts, settings=settings.accounts, clock=clock
+        )
+        self.products: Copies[str, ItemId] = Copies(
+            "products", self._load_products, settings=settings.accounts, clock=clock
         )
         self.ladders: Copies[PriceKey, PriceLadder] = Copies(
             "prices", self._load_ladders, settings=settings.prices, clock=clock
@@ -140,6 +143,10 @@ class Records:
     async def _load_accounts(self, keys: Collection[str]) -> dict[str, CustomerId]:
         found = await asyncio.gather(*(_unless_unknown(self._crm.customer_of, k) for k in keys))
         return {k: link.customer for k, link in zip(keys, found, strict=True) if link is not None}
+
+    async def _load_products(self, keys: Collection[str]) -> dict[str, ItemId]:
+        answer = await self._crm.items_of(ProductEnquiry(products=tuple(keys)))
+        return {link.product: link.item for link in answer.links}
 
     async def _load_positions(
         self, keys: Collection[CustomerId]

@@ -24,7 +24,14 @@ from contracts.canonical.stock import StockAt, StockPosition
 from contracts.canonical.tax import TaxAssessment, TaxLine
 from contracts.context import CallContext, calling
 from contracts.outcomes import CallFailedError, Rejected, Throttled, Unavailable
-from contracts.ports.crm import AccountLink, ReportResult, ReportResults, WonDeals
+from contracts.ports.crm import (
+    AccountLink,
+    ProductLink,
+    ProductLinks,
+    ReportResult,
+    ReportResults,
+    WonDeals,
+)
 from contracts.ports.erp import (
     Cancelled,
     CustomerPage,
@@ -307,6 +314,7 @@ class Crm(Vendor):
         super().__init__("salesforce", clock)
         self.deals: dict[str, Quote] = {}
         self.accounts: dict[str, str] = {}
+        self.products: dict[str, str] = {}
         self.told: dict[str, list] = {}
 
     async def get_deal(self, reference):
@@ -322,6 +330,12 @@ class Crm(Vendor):
         if reference not in self.accounts:
             raise self.unknown("customer-unknown")
         return AccountLink(account=reference, customer=CustomerId(self.accounts[reference]))
+
+    async def items_of(self, body):
+        await self.asked("products")
+        known = [one for one in body.products if one in self.products]
+        links = tuple(ProductLink(product=one, item=item_id(self.products[one])) for one in known)
+        return ProductLinks(links=links)
 
     async def report_orders(self, body):
         await self.asked("reports")

@@ -74,6 +74,30 @@ async def test_a_customer_may_be_named_by_the_crms_account(world):
     assert answer.customer == "cust_10000"
 
 
+async def test_an_item_may_be_named_by_the_crms_product(world):
+    world.crm.products["sf:01t5g0000000001AAA"] = "1900-S"
+
+    answer = await world.sales.check_prices(
+        a_price_check(("sf:01t5g0000000001AAA", 2), ("1900-S", 1))
+    )
+
+    assert [line.item for line in answer.lines] == ["item_1900-S", "item_1900-S"]
+
+
+async def test_a_product_that_is_no_item_is_unknown_and_a_silent_crm_is_said_to_be_silent(world):
+    with pytest.raises(ProblemError) as unknown:
+        await world.sales.check_prices(a_price_check(("sf:01t5g0000000009AAA", 1)))
+    world.crm.away = True
+    with pytest.raises(ProblemError) as silent:
+        await world.sales.check_prices(a_price_check(("sf:01t5g0000000008AAA", 1)))
+
+    assert unknown.value.problem.slug == "item-unknown"
+    assert (silent.value.problem.slug, silent.value.problem.extensions["system"]) == (
+        "upstream-unavailable",
+        "crm",
+    )
+
+
 async def test_credit_is_told_in_company_currency(world):
     """85 pence to the euro: 1,000 EUR against a limit of 1,000 GBP leaves 150."""
     world.has_customer("50000", limit=1000, currency="EUR")
