@@ -258,6 +258,13 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
         ),
         # Business refusals: the request is well formed and its content cannot be accepted
         _refused(
+            "channel-unknown",
+            409,
+            "No such channel",
+            "Use one of the channels in `errors`, or configure this one.",
+            "operations",
+        ),
+        _refused(
             "customer-unknown",
             409,
             "No such customer",

@@ -121,7 +121,13 @@ class Crm(Protocol):
         """Answer which customer of the ERP an account of the CRM is, or the other way round."""
         ...
 
-    @operation("POST", "/product-enquiries", scope=READ, limit="checks")
+    @operation(
+        "POST",
+        "/product-enquiries",
+        scope=READ,
+        limit="checks",
+        examples={"body": examples.PRODUCT_ENQUIRY},
+    )
     async def items_of(self, body: "ProductEnquiry") -> "ProductLinks":
         """Answer which items of the ERP these products of the CRM are."""
         ...

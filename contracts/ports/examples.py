@@ -8,6 +8,7 @@ from typing import Any, Final
 CUSTOMER: Final = "bc:20001"
 ITEM: Final = "bc:10001"
 DEAL: Final = "sf:0065g000000264WAAQ"
+PRODUCT: Final = "sf:01t5g0000000Q0uAAE"
 CURRENCY: Final = "EUR"
 
 LINES: Final[tuple[dict[str, Any], ...]] = (
@@ -47,6 +48,7 @@ _ADDRESS: Final = {
     "country": "GB",
 }
 PRICE_ENQUIRY: Final = {"customer": CANONICAL_CUSTOMER, "items": (CANONICAL_ITEM,)}
+PRODUCT_ENQUIRY: Final = {"products": (PRODUCT,)}
 STOCK_ENQUIRY: Final = {"items": (CANONICAL_ITEM,)}
 ERP_ORDER: Final = {
     "reference": REFERENCE,

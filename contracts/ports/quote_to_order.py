@@ -7,6 +7,7 @@ import msgspec
 from contracts.canonical.ids import CustomerId, ExternalReference
 from contracts.canonical.order import Order, OrderException, OrderRequest, Timeline
 from contracts.canonical.shapes import Canonical, Instant, Text
+from contracts.outcomes import Category
 from contracts.ports import examples
 from contracts.ports.binding import Reply, operation
 
@@ -60,7 +61,7 @@ class CreditRequest(Canonical, frozen=True, kw_only=True):
 class ExceptionQuery(Canonical, frozen=True, kw_only=True):
     """Which exceptions are wanted. Oldest first; give `cursor` back to go on."""
 
-    category: Annotated[str, msgspec.Meta(max_length=40)] | None = None
+    category: Category | None = None
     open: bool = True
     cursor: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
@@ -126,6 +127,7 @@ class QuoteToOrder(Protocol):
         budget_ms=30_000,
         max_body_bytes=1_048_576,
         problems=(
+            "channel-unknown",
             "customer-unknown",
             "customer-blocked",
             "customer-ineligible",
@@ -192,7 +194,13 @@ class QuoteToOrder(Protocol):
         criticality="capture",
         budget_ms=30_000,
         max_body_bytes=1_048_576,
-        problems=("customer-unknown", "item-unknown", "idempotency-key-reused", "amount-too-large"),
+        problems=(
+            "channel-unknown",
+            "customer-unknown",
+            "item-unknown",
+            "idempotency-key-reused",
+            "amount-too-large",
+        ),
         examples={"body": {"request": examples.CREDIT, "channel": "sales"}},
     )
     async def credit(self, body: CreditRequest) -> Reply[Order]:

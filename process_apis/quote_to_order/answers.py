@@ -17,7 +17,7 @@ from contracts.ports.quote_to_order import (
     Totals,
     TotalsQuery,
 )
-from contracts.problems import Fault, refuse
+from contracts.problems import refuse
 from process_apis.quote_to_order import remedies, story
 from process_apis.quote_to_order.queries import OrderQueries
 from process_apis.quote_to_order.records import view_of
@@ -137,15 +137,7 @@ class OrderAnswers:
 
 
 def _category_of(name: str) -> Category:
-    for category in Category:
-        if remedies.category_name(category) == name:
-            return category
-    fault = Fault(
-        pointer="category",
-        detail=f"There is no category {name}.",
-        allowed=", ".join(remedies.category_name(category) for category in Category),
-    )
-    raise refuse("invalid-request", errors=(fault,))
+    return next(each for each in Category if remedies.category_name(each) == name)
 
 
 def location_of(order: str) -> str:

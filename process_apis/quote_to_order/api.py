@@ -215,7 +215,7 @@ class QuoteToOrderApi:
         if action is Action.AMEND_AND_RETRY:
             if body.amended is None:
                 fault = Fault(pointer="/amended", detail="An amendment needs the corrected order.")
-                raise refuse("invalid-request", errors=(fault,))
+                raise refuse("remedy-not-allowed", errors=(fault,), allowed=allowed)
             amendment["order"] = msgspec.to_builtins(body.amended)
         try:
             with durably():
@@ -273,7 +273,7 @@ class QuoteToOrderApi:
                 detail=f"There is no channel {channel}.",
                 allowed=", ".join(self._settings.channels),
             )
-            raise refuse("invalid-request", errors=(fault,))
+            raise refuse("channel-unknown", errors=(fault,))
         return policy
 
     async def _accept(
