@@ -91,6 +91,7 @@ class Crm(Protocol):
         scope=READ,
         criticality="sync",
         examples={"since": "2026-01-01T00:00:00Z"},
+        problems=("not-found", "business-rule"),
     )
     async def won_deals(self, query: WonSince) -> WonDeals:
         """List deals won since an instant: the truth behind any notification that was lost."""
@@ -127,6 +128,7 @@ class Crm(Protocol):
         scope=READ,
         limit="checks",
         examples={"body": examples.PRODUCT_ENQUIRY},
+        problems=("not-found",),
     )
     async def items_of(self, body: "ProductEnquiry") -> "ProductLinks":
         """Answer which items of the ERP these products of the CRM are."""

@@ -134,7 +134,7 @@ class Erp(Protocol):
         """Answer a customer by canonical id or by the ERP's number (`bc:10000`)."""
         ...
 
-    @operation("GET", "/customers", scope=READ, criticality="sync")
+    @operation("GET", "/customers", scope=READ, criticality="sync", problems=("not-found",))
     async def list_customers(self, query: Changes) -> CustomerPage:
         """List customers changed since an instant, all of them without one."""
         ...
@@ -150,7 +150,7 @@ class Erp(Protocol):
         """Answer an item by canonical id or by the ERP's number (`bc:1896-S`)."""
         ...
 
-    @operation("GET", "/items", scope=READ, criticality="sync")
+    @operation("GET", "/items", scope=READ, criticality="sync", problems=("not-found",))
     async def list_items(self, query: Changes) -> ItemPage:
         """List items changed since an instant, all of them without one."""
         ...
@@ -161,6 +161,7 @@ class Erp(Protocol):
         scope=READ,
         limit="checks",
         examples={"body": examples.PRICE_ENQUIRY},
+        problems=("customer-unknown",),
     )
     async def price_ladders(self, body: PriceEnquiry) -> PriceLadders:
         """Answer the prices the ERP itself would put on these lines."""
@@ -172,13 +173,18 @@ class Erp(Protocol):
         scope=READ,
         limit="checks",
         examples={"reference": examples.CUSTOMER},
+        problems=("customer-unknown",),
     )
     async def credit_position(self, reference: str) -> CreditPosition:
         """Answer limit, balance, overdue and open orders of a customer."""
         ...
 
     @operation(
-        "GET", "/exchange-rates/{currency}", scope=READ, examples={"currency": examples.CURRENCY}
+        "GET",
+        "/exchange-rates/{currency}",
+        scope=READ,
+        examples={"currency": examples.CURRENCY},
+        problems=("currency-mismatch",),
     )
     async def exchange_rate(self, currency: str) -> ExchangeRate:
         """Answer what a currency is worth in the company's own."""

@@ -141,6 +141,7 @@ class Wms(Protocol):
         limit="orders",
         idempotency="optional",
         examples={"body": examples.HOLD},
+        problems=("not-found", "business-rule"),
     )
     async def hold_release(self, body: HoldRelease) -> WarehouseOrder:
         """Stop or let go on the picking of an order."""
