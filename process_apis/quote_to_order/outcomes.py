@@ -117,17 +117,31 @@ def stopped(
 
 def again(context: StepContext, failure: Failure, *, doing: str) -> Again[Any]:
     """Try the same step later; the timeline tells of the first failure, not of every one."""
-    pause = timedelta(seconds=failure.retry_after) if isinstance(failure, Throttled) else None
     system = system_words(failure.system)
     says = None
     if context.attempt == 1:
         why = "asks for a pause" if isinstance(failure, Throttled) else "does not answer"
         says = Says(text=f"{system[0].upper()}{system[1:]} {why}; {doing} as soon as it can be.")
     return Again(
-        at=context.retry_at(pause),
+        at=context.retry_at(pause_after(context, failure)),
         in_doubt=context.in_doubt or is_in_doubt(failure),
         says=says,
     )
+
+
+def pause_after(context: StepContext, failure: Failure) -> timedelta | None:
+    """How long, from the start of the step, a system is left alone at least; None: not at all.
+
+    A call that was given up while it was worked on may yet take effect. A look-up right away would
+    not find it, and a second try would do it twice; so it has as long again to come to its end.
+    """
+    match failure:
+        case Throttled(retry_after=seconds):
+            return timedelta(seconds=seconds)
+        case Unavailable(because="time-out", may_have_happened=True):
+            return 2 * (context.clock.now() - context.now)
+        case _:
+            return None
 
 
 def gave_up(failure: Failure) -> Category | None:
