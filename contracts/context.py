@@ -1,30 +1,46 @@
 """Who is calling, for how long, and under which correlation: the context every tier reads.
 
 In one process it travels in a context variable; between processes in headers (decision record
-0006). The gateway is the only writer: identity headers that arrive from outside are stripped
-before they could be believed.
+0006), written by `to_headers` and read by `from_headers`. The gateway is the only writer: identity
+headers that arrive from outside are stripped before they could be believed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
+from urllib.parse import quote, unquote
 
 import msgspec
 
 CORRELATION_HEADER: Final = "x-correlation-id"
 BUDGET_HEADER: Final = "x-request-budget-ms"
 TRACEPARENT_HEADER: Final = "traceparent"
+PREFER_HEADER: Final = "prefer"
 CONSUMER_HEADER: Final = "x-crossdock-consumer"
+SUBJECT_HEADER: Final = "x-crossdock-subject"
 SCOPES_HEADER: Final = "x-crossdock-scopes"
 ACCOUNTS_HEADER: Final = "x-crossdock-accounts"
 KEY_HEADER: Final = "x-crossdock-idempotency-key"
 FINGERPRINT_HEADER: Final = "x-crossdock-fingerprint"
+CRITICALITY_HEADER: Final = "x-crossdock-criticality"
 
 IDENTITY_HEADERS: Final = frozenset(
-    {CONSUMER_HEADER, SCOPES_HEADER, ACCOUNTS_HEADER, KEY_HEADER, FINGERPRINT_HEADER}
+    {
+        CONSUMER_HEADER,
+        SUBJECT_HEADER,
+        SCOPES_HEADER,
+        ACCOUNTS_HEADER,
+        KEY_HEADER,
+        FINGERPRINT_HEADER,
+        CRITICALITY_HEADER,
+    }
 )
 """Headers only the gateway may set; it strips them from every inbound request."""
+
+_PLAIN: Final = ":/+@|"
+"""What a name keeps in a header beside letters and digits; all else is escaped as in a URL."""
+_LONGEST_WAIT: Final = 25.0
 
 
 class CallContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,3 +92,68 @@ def calling(context: CallContext) -> Iterator[CallContext]:
         yield context
     finally:
         _current.reset(token)
+
+
+def to_headers(call: CallContext, now: float) -> list[tuple[str, str]]:
+    """Say a call in headers, for a process that does not share this one's memory.
+
+    `now` is the monotonic instant of sending. The deadline travels as what is left of it, in whole
+    milliseconds and at least one: clocks are not compared between machines.
+    """
+    left = call.remaining(now)
+    said = (
+        (CORRELATION_HEADER, call.correlation_id),
+        (CONSUMER_HEADER, quote(call.consumer, safe=_PLAIN)),
+        (SCOPES_HEADER, " ".join(sorted(call.scopes))),
+        (CRITICALITY_HEADER, call.criticality),
+        (TRACEPARENT_HEADER, call.traceparent),
+        (SUBJECT_HEADER, None if call.subject is None else quote(call.subject, safe=_PLAIN)),
+        (ACCOUNTS_HEADER, None if call.accounts is None else _listed(call.accounts)),
+        (BUDGET_HEADER, None if left is None else str(max(1, int(left * 1000)))),
+        (KEY_HEADER, call.idempotency_key),
+        (FINGERPRINT_HEADER, call.fingerprint),
+        (PREFER_HEADER, None if call.prefer_wait is None else f"wait={int(call.prefer_wait)}"),
+    )
+    return [(name, value) for name, value in said if value is not None]
+
+
+def from_headers(headers: Mapping[str, str], now: float) -> CallContext | None:
+    """Read back what `to_headers` said; None if the headers name no consumer.
+
+    `headers` are by lower-case name. `now` is the monotonic instant of arrival.
+    """
+    consumer = headers.get(CONSUMER_HEADER)
+    if consumer is None:
+        return None
+    budget, subject = headers.get(BUDGET_HEADER, ""), headers.get(SUBJECT_HEADER)
+    accounts = headers.get(ACCOUNTS_HEADER)
+    return CallContext(
+        correlation_id=headers.get(CORRELATION_HEADER, "none"),
+        consumer=unquote(consumer),
+        traceparent=headers.get(TRACEPARENT_HEADER),
+        subject=None if subject is None else unquote(subject),
+        scopes=frozenset(headers.get(SCOPES_HEADER, "").split()),
+        accounts=None if accounts is None else _unlisted(accounts),
+        deadline=now + int(budget) / 1000 if budget.isdecimal() else None,
+        idempotency_key=headers.get(KEY_HEADER),
+        fingerprint=headers.get(FINGERPRINT_HEADER),
+        criticality=headers.get(CRITICALITY_HEADER, "status"),
+        prefer_wait=preferred_wait(headers.get(PREFER_HEADER, "")),
+    )
+
+
+def preferred_wait(prefer: str) -> float | None:
+    """Read `wait=N` from a Prefer header (RFC 7240, section 4.3), capped at 25 s; else None."""
+    for preference in prefer.split(","):
+        name, _, value = preference.partition(";")[0].partition("=")
+        if name.strip().lower() == "wait" and value.strip().isdecimal():
+            return min(float(value), _LONGEST_WAIT)
+    return None
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ",".join(quote(name, safe=_PLAIN) for name in names)
+
+
+def _unlisted(said: str) -> tuple[str, ...]:
+    return tuple(unquote(name) for name in said.split(",")) if said else ()

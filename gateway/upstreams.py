@@ -14,8 +14,7 @@ from pyreqwest.exceptions import RequestError, RequestTimeoutError
 from pyreqwest.request import RequestBuilder
 from pyreqwest.response import Response
 
-from contracts import context as wire
-from contracts.context import CallContext, current
+from contracts.context import BUDGET_HEADER, CORRELATION_HEADER, current, to_headers
 from contracts.problems import refuse
 from gateway.call import Application, ClientGoneError, Header, Receive, Scope, Send
 from gateway.edge import HOP_BY_HOP
@@ -28,7 +27,7 @@ Upstream = Application
 _REBUILT: Final = HOP_BY_HOP | {
     b"host",
     b"content-length",
-    *(name.encode() for name in (wire.CORRELATION_HEADER, wire.BUDGET_HEADER)),
+    *(name.encode() for name in (CORRELATION_HEADER, BUDGET_HEADER)),
 }
 
 
@@ -90,7 +89,7 @@ class Forwarder:
         context = current()
         now = self._clock.monotonic()
         request = self._client.request(scope["method"], _target(self._base, scope)).headers(
-            _text(scope["headers"]) + told(context, now)
+            _text(scope["headers"]) + to_headers(context, now)
         )
         left = context.remaining(now)
         if left is not None:
@@ -122,27 +121,6 @@ def _text(headers: list[Header]) -> list[tuple[str, str]]:
         for name, value in headers
         if name not in _REBUILT
     ]
-
-
-def told(context: CallContext, now: float) -> list[tuple[str, str]]:
-    """Answer the headers that carry the call context to another process."""
-    headers = [
-        (wire.CORRELATION_HEADER, context.correlation_id),
-        (wire.CONSUMER_HEADER, context.consumer),
-        (wire.SCOPES_HEADER, " ".join(sorted(context.scopes))),
-    ]
-    left = context.remaining(now)
-    if left is not None:
-        headers.append((wire.BUDGET_HEADER, str(max(1, int(left * 1000)))))
-    if context.accounts is not None:
-        headers.append((wire.ACCOUNTS_HEADER, ",".join(context.accounts)))
-    if context.traceparent is not None:
-        headers.append((wire.TRACEPARENT_HEADER, context.traceparent))
-    if context.idempotency_key is not None:
-        headers.append((wire.KEY_HEADER, context.idempotency_key))
-    if context.fingerprint is not None:
-        headers.append((wire.FINGERPRINT_HEADER, context.fingerprint))
-    return headers
 
 
 class _Body:

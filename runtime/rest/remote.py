@@ -47,7 +47,8 @@ def _method(
         path = one.operation.path.format(
             **{name: quote(str(arguments[name]), safe="") for name in one.path_parameters}
         )
-        request = client.request(one.operation.method, address + path).headers(_headers())
+        headers = context.to_headers(context.current(), time.monotonic())
+        request = client.request(one.operation.method, address + path).headers(headers)
         if one.query is not None:
             given = msgspec.to_builtins(arguments["query"])
             request = request.query({key: str(v) for key, v in given.items() if v is not None})
@@ -67,26 +68,6 @@ def _method(
 def _names(one: BoundOperation) -> tuple[str, ...]:
     extra = (("body", one.body), ("query", one.query), ("raw", one.raw or None))
     return one.path_parameters + tuple(name for name, shape in extra if shape is not None)
-
-
-def _headers() -> dict[str, str]:
-    call = context.current()
-    made = {
-        context.CORRELATION_HEADER: call.correlation_id,
-        context.CONSUMER_HEADER: call.consumer,
-        context.SCOPES_HEADER: " ".join(sorted(call.scopes)),
-    }
-    optional = {
-        context.TRACEPARENT_HEADER: call.traceparent,
-        context.ACCOUNTS_HEADER: None if call.accounts is None else " ".join(call.accounts),
-        context.KEY_HEADER: call.idempotency_key,
-        context.FINGERPRINT_HEADER: call.fingerprint,
-        "prefer": None if call.prefer_wait is None else f"wait={int(call.prefer_wait)}",
-    }
-    left = call.remaining(time.monotonic())
-    if left is not None:
-        made[context.BUDGET_HEADER] = str(int(left * 1000))
-    return {**made, **{name: value for name, value in optional.items() if value is not None}}
 
 
 def _lost(api: ApiVersion, error: PyreqwestError) -> Exception:

@@ -26,7 +26,6 @@ from contracts.versions import ApiVersion
 from runtime.rest.faults import faults_of
 
 PROBLEM_TYPE: Final = "application/problem+json"
-_LONGEST_WAIT: Final = 25.0
 
 log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
@@ -110,34 +109,10 @@ def _call_of(headers: Mapping[str, str]) -> context.CallContext:
     process listens only where the gateway can reach it (decision record 0006).
     """
     call = context.current()
-    if call is context.SYSTEM and context.CONSUMER_HEADER in headers:
-        call = _from_headers(headers)
-    wait = preferred_wait(headers.get("prefer", ""))
+    if call is context.SYSTEM:
+        call = context.from_headers(headers, time.monotonic()) or call
+    wait = context.preferred_wait(headers.get(context.PREFER_HEADER, ""))
     return msgspec.structs.replace(call, prefer_wait=wait) if wait is not None else call
-
-
-def _from_headers(headers: Mapping[str, str]) -> context.CallContext:
-    budget = headers.get(context.BUDGET_HEADER)
-    accounts = headers.get(context.ACCOUNTS_HEADER)
-    return context.CallContext(
-        correlation_id=headers.get(context.CORRELATION_HEADER, "none"),
-        consumer=headers[context.CONSUMER_HEADER],
-        traceparent=headers.get(context.TRACEPARENT_HEADER),
-        scopes=frozenset(headers.get(context.SCOPES_HEADER, "").split()),
-        accounts=None if accounts is None else tuple(accounts.split()),
-        deadline=time.monotonic() + int(budget) / 1000 if budget and budget.isdigit() else None,
-        idempotency_key=headers.get(context.KEY_HEADER),
-        fingerprint=headers.get(context.FINGERPRINT_HEADER),
-    )
-
-
-def preferred_wait(prefer: str) -> float | None:
-    """Read `wait=N` from a Prefer header (RFC 7240, section 4.3), capped at 25 s; else None."""
-    for preference in prefer.split(","):
-        name, _, value = preference.partition(";")[0].partition("=")
-        if name.strip().lower() == "wait" and value.strip().isdigit():
-            return min(float(value), _LONGEST_WAIT)
-    return None
 
 
 def _answer(one: BoundOperation, result: Any, asked: Mapping[str, str]) -> Response[bytes]:
