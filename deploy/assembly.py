@@ -49,6 +49,7 @@ from runtime.journal.worker import Worker
 from runtime.rest.routes import application, router_for
 from runtime.store.engine import Store
 from runtime.telemetry import configure_logs
+from runtime.tracing import TelemetrySettings, Tracing
 from system_apis.crm.salesforce.connector import Salesforce
 from system_apis.erp.business_central.connector import BusinessCentral
 from system_apis.tax.table.connector import TaxTable
@@ -80,9 +81,11 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 class Connectors:
     """The system tier: one object a port, on one HTTP client and one budget broker."""
 
-    def __init__(self, configured: Configuration, parts: Parts, clock: Clock) -> None:
+    def __init__(
+        self, configured: Configuration, parts: Parts, clock: Clock, tracing: Tracing | None
+    ) -> None:
         systems = configured.systems
-        self._http = HttpClient()
+        self._http = HttpClient(tracing=tracing)
         self.broker = BudgetBroker(systems.allowances, clock=clock)
         http, broker = self._http, self.broker
         erp = BusinessCentral(systems.business_central, http=http, broker=broker, clock=clock)
@@ -112,12 +115,14 @@ class System:
         clock: Clock | None = None,
         random: Random | None = None,
         crash_points: CrashPoints | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         clock = clock or SystemClock()
         random = random or SystemRandom()
+        self.tracing = tracing or _tracing(configured.telemetry, clock, random)
         settings.data.mkdir(parents=True, exist_ok=True)
         self.store = Store(configured.store.url or f"sqlite:///{settings.data / 'journal.db'}")
-        self.connectors = Connectors(configured, parts, clock)
+        self.connectors = Connectors(configured, parts, clock, self.tracing)
         tiers, exposure = self.connectors, OpenExposure()
         self.records = Records(
             erp=tiers.erp, wms=tiers.wms, crm=tiers.crm,
@@ -142,7 +147,7 @@ class System:
                 crash_points=crash_points or CrashPoints(),
             )
         )  # fmt: skip
-        self.worker = Worker(self.journal)
+        self.worker = Worker(self.journal, tracing=self.tracing)
         self._orders = built.over(self.journal)
         self.orders = parts.orders(self._orders)
         self._background: list[asyncio.Task[None]] = []
@@ -188,10 +193,13 @@ class System:
             clock=clock,
             ready=self._ready,
             fetch=Fetcher(),
+            tracing=self.tracing,
         )
 
     async def start(self) -> None:
         """Open the store, go on with what an earlier process left, and begin to work."""
+        if self.tracing is not None:
+            self.tracing.start()
         self.store.open()
         await self.journal.open()
         await self._orders.fill_exposure()
@@ -208,6 +216,8 @@ class System:
         await self.gateway.shutdown()
         await self.connectors.close()
         self.store.close()
+        if self.tracing is not None:
+            await self.tracing.stop()
 
     async def _ready(self) -> Mapping[str, str | None]:
         """Ready is whoever can accept an order durably; a vendor being down is no reason."""
@@ -216,6 +226,20 @@ class System:
         except Exception as fault:  # noqa: BLE001  # whatever the store says, it cannot accept
             return {"store": type(fault).__name__}
         return {"store": None}
+
+
+def _tracing(telemetry: TelemetrySettings, clock: Clock, random: Random) -> Tracing | None:
+    """Trace if there is somebody to tell."""
+    if telemetry.traces_endpoint is None:
+        return None
+    from runtime.exporting import SpanExport, otlp  # noqa: PLC0415  # only who traces pays 0.1 s
+
+    return Tracing(
+        SpanExport(otlp(telemetry.traces_endpoint)),
+        ratio=telemetry.sample_ratio,
+        clock=clock,
+        chance=Random(random.getrandbits(64)),  # noqa: S311  # ids of traces are no secret
+    )
 
 
 def _kept_key(path: Path) -> bytes:

@@ -20,6 +20,7 @@ from gateway.config import reference as resolve
 from process_apis.pricing_credit.settings import PricingSettings
 from process_apis.quote_to_order.settings import OrderSettings
 from runtime.budget import Allowance, Bucket, Window
+from runtime.tracing import TelemetrySettings
 from system_apis.crm.salesforce.settings import SalesforceSettings
 from system_apis.erp.business_central.settings import BusinessCentralSettings
 from system_apis.wms.shiphero.settings import ShipHeroSettings
@@ -101,6 +102,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     store: StoreSettings = StoreSettings()
     pricing: PricingSettings = PricingSettings()
     orders: OrderSettings = OrderSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     def __repr__(self) -> str:
         return f"<Configuration of {self.gateway.gateway.public_url}>"

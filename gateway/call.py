@@ -132,6 +132,7 @@ class Call:
         "method",
         "operation",
         "parameters",
+        "parent_span",
         "path",
         "permit",
         "quota",
@@ -169,6 +170,8 @@ class Call:
         """Request headers as an upstream may see them."""
         self.correlation_id = ""
         self.traceparent = ""
+        self.parent_span: str | None = None
+        """The caller's span, where its trace goes on here."""
         self.consumer: Consumer = ANONYMOUS
         self.deadline: float | None = None
         self.body: bytes | None = None

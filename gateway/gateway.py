@@ -34,6 +34,7 @@ from gateway.shared import SharedState
 from gateway.tokens import Trust, Verifier
 from gateway.upstreams import Forwarder, Upstream
 from runtime.clock import Clock
+from runtime.tracing import Tracing
 
 
 def trusted_issuers(
@@ -196,6 +197,7 @@ def build_gateway(
     chance: random.Random | None = None,
     ready: Ready = _always_ready,
     fetch: Fetch,
+    tracing: Tracing | None = None,
 ) -> Gateway:
     """Compile contracts and configuration into a gateway, without any effect yet.
 
@@ -223,7 +225,9 @@ def build_gateway(
         Shield(settings.shield, clock=clock, remote=_remote(upstreams)),
     )
     policies: dict[str, Policy] = {
-        "correlate": Correlate(clock=clock, chance=chance, records=records, metrics=metrics),
+        "correlate": Correlate(
+            clock=clock, chance=chance, records=records, metrics=metrics, tracing=tracing
+        ),
         "guard": guard,
         "authenticate": _authenticate(config, Verifier(trusted, clock=clock), clock, records),
         "authorize": Authorize(metadata_url=_metadata_url(config)),

@@ -1,7 +1,9 @@
 """correlate: every call has one correlation id and one trace, and leaves one access record.
 
 A well-formed `X-Correlation-Id` is accepted, anything else replaced. W3C Trace Context: a valid
-`traceparent` is continued with a new span id, else a trace begins here (W3C REC, section 3.2).
+`traceparent` is continued with a new span id, else a trace begins here (W3C REC, section 3.2). The
+caller's sampled flag is honoured; a trace that begins here is sampled by the configured ratio. Of a
+sampled call one span is told when it ends.
 """
 
 import random
@@ -14,6 +16,7 @@ from gateway.call import PASS, Call, ConfigFault, Finding, Reply, Step, Verdict
 from gateway.records import AccessRecord, Metrics, OperationMetrics, Records
 from gateway.routes import Operation
 from runtime.clock import Clock
+from runtime.tracing import Tracing, is_sampled
 
 _CORRELATION: Final = CORRELATION_HEADER.encode()
 _TRACEPARENT: Final = TRACEPARENT_HEADER.encode()
@@ -21,6 +24,8 @@ _WELL_FORMED: Final = re.compile(rb"[A-Za-z0-9._:\-]{1,64}")
 _TRACE: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _NO_TRACE: Final = b"0" * 32
 _NO_SPAN: Final = b"0" * 16
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_SERVER_ERROR: Final = 500
 CLIENT_GONE: Final = 499
 """The status recorded when the caller left before it could be told (nginx's convention)."""
 
@@ -31,12 +36,19 @@ class Correlate:
     name = "correlate"
 
     def __init__(
-        self, *, clock: Clock, chance: random.Random, records: Records, metrics: Metrics
+        self,
+        *,
+        clock: Clock,
+        chance: random.Random,
+        records: Records,
+        metrics: Metrics,
+        tracing: Tracing | None = None,
     ) -> None:
         self._clock = clock
         self._chance = chance
         self._records = records
         self._metrics = metrics
+        self._tracing = tracing
 
     async def provision(self) -> None:
         """Need nothing."""
@@ -75,10 +87,10 @@ class Correlate:
             call.correlation_id = given.decode("ascii")
         else:
             call.correlation_id = f"{self._chance.getrandbits(128):032x}"
-        call.traceparent = self._continued(trace)
+        call.traceparent = self._continued(call, trace)
         return PASS
 
-    def _continued(self, trace: bytes | None) -> str:
+    def _continued(self, call: Call, trace: bytes | None) -> str:
         span = self._chance.getrandbits(64) or 1
         found = _TRACE.fullmatch(trace) if trace is not None else None
         if found is not None:
@@ -86,8 +98,11 @@ class Correlate:
             valid = version != b"ff" and trace_id != _NO_TRACE and parent != _NO_SPAN
             if valid and not (version == b"00" and rest):
                 sampled = int(flags, 16) & 1
+                call.parent_span = parent.decode()
                 return f"00-{trace_id.decode()}-{span:016x}-{sampled:02x}"
-        return f"00-{self._chance.getrandbits(128) or 1:032x}-{span:016x}-00"
+        begun = self._chance.getrandbits(128) or 1
+        sampled = self._tracing is not None and self._tracing.samples(begun)
+        return f"00-{begun:032x}-{span:016x}-{sampled:02x}"
 
     def _tell(self, call: Call, reply: Reply) -> None:
         reply.headers.append((_CORRELATION, call.correlation_id.encode()))
@@ -97,6 +112,8 @@ class Correlate:
         status = reply.status if reply is not None else CLIENT_GONE
         seconds = self._clock.monotonic() - call.started
         bound.count(call, status, seconds)
+        if self._tracing is not None and is_sampled(call.traceparent):
+            _tell(self._tracing, call, status)
         self._records.access(
             AccessRecord(
                 at=self._clock.now(),
@@ -117,3 +134,27 @@ class Correlate:
                 reason=reply.reason if reply is not None else "client-gone",
             )
         )
+
+
+def _tell(tracing: Tracing, call: Call, status: int) -> None:
+    """Tell the call's span (OpenTelemetry semantic conventions for HTTP servers, 1.23)."""
+    attributes: dict[str, str | int] = {
+        "http.request.method": call.method if call.method in _METHODS else "_OTHER",
+        "http.route": call.operation.template,
+        "http.response.status_code": status,
+        "crossdock.consumer": call.consumer.name,
+        "crossdock.correlation_id": call.correlation_id,
+    }
+    reply = call.reply
+    if reply is not None and reply.policy is not None and reply.reason is not None:
+        attributes["crossdock.policy"] = reply.policy
+        attributes["crossdock.reason"] = reply.reason
+    tracing.tell(
+        call.operation.key,
+        "server",
+        traceparent=call.traceparent,
+        parent=call.parent_span,
+        started=call.started,
+        attributes=attributes,
+        failed=status >= _SERVER_ERROR,
+    )

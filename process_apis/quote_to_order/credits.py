@@ -81,6 +81,7 @@ class CreditSteps:
         call = CallContext(
             correlation_id=f"credit-{process.id}",
             consumer="quote-to-order",
+            traceparent=context.traceparent,
             deadline=context.clock.monotonic() + (context.deadline - context.now).total_seconds(),
             idempotency_key=process.reference,
             criticality=process.lane.name.lower(),

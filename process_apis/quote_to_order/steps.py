@@ -29,6 +29,7 @@ def working(process: Process[OrderRecord], context: StepContext) -> Iterator[Cal
     call = CallContext(
         correlation_id=f"order-{process.id}",
         consumer="quote-to-order",
+        traceparent=context.traceparent,
         deadline=context.clock.monotonic() + budget,
         idempotency_key=process.reference,
         criticality=process.lane.name.lower(),

@@ -1,15 +1,18 @@
 """The way to one vendor account: guarded, within its budget, and with one try more for reads."""
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 import msgspec
 
-from contracts.outcomes import CallFailedError, Failure, Throttled, Unavailable
+from contracts.context import TRACEPARENT_HEADER, current
+from contracts.outcomes import CallFailedError, Conflict, Failure, Rejected, Throttled, Unavailable
 from runtime.budget import BudgetBroker
 from runtime.guard import Guard
 from runtime.http.client import HttpAnswer, HttpClient
 from runtime.http.tokens import Token, TokenSource
+from runtime.tracing import OpenSpan
 
 __all__ = ["Channel", "Exchange", "Judge", "Settle"]
 
@@ -44,7 +47,8 @@ class Channel:
 
     The turn in the budget comes first: a call that has waited meets the circuit as it is then.
     With a token source every request carries its bearer token; a token that the vendor refuses is
-    renewed once.
+    renewed once. A call of a sampled trace tells the vendor its `traceparent` and leaves a span,
+    from the moment it asks for its turn.
     """
 
     def __init__(
@@ -117,13 +121,44 @@ class Channel:
                 )
             return answer
 
-        return await self.guard.call("token", attempt, timeout=exchange.timeout, safe=True)
+        span = self._begin_span()
+        if span is None:
+            return await self.guard.call("token", attempt, timeout=exchange.timeout, safe=True)
+        with _Told(span, self.system, "token"):
+            return await self.guard.call("token", attempt, timeout=exchange.timeout, safe=True)
 
     async def _spend(self, exchange: Exchange, cost: float, settle: Settle | None) -> HttpAnswer:
-        async def attempt(seconds: float) -> HttpAnswer:
-            return await self._attempt(exchange, seconds)
-
         kind = exchange.operation_class or ("read" if exchange.safe else "write")
+        span = self._begin_span()
+        if span is None:
+            return await self._within_budget(kind, exchange, cost, settle)
+        with _Told(span, self.system, kind) as told:
+            answer = await self._within_budget(kind, exchange, cost, settle, span)
+            if answer.status == UNAUTHORIZED:
+                told.outcome = "unauthorized"
+            return answer
+
+    def _begin_span(self) -> OpenSpan | None:
+        tracing = self._http.tracing
+        return None if tracing is None else tracing.begin(current().traceparent)
+
+    async def _within_budget(
+        self,
+        kind: str,
+        exchange: Exchange,
+        cost: float,
+        settle: Settle | None,
+        span: OpenSpan | None = None,
+    ) -> HttpAnswer:
+        headers = exchange.headers
+        if span is not None:
+            headers = {**headers, TRACEPARENT_HEADER: span.traceparent}
+
+        async def attempt(seconds: float) -> HttpAnswer:
+            if span is not None:
+                span.note("sent")
+            return await self._attempt(exchange, headers, seconds)
+
         try:
             async with self._broker.spend(self.account, cost) as spending:
                 answer = await self.guard.call(
@@ -137,12 +172,14 @@ class Channel:
                 self._broker.throttled(self.account, error.failure.retry_after)
             raise
 
-    async def _attempt(self, exchange: Exchange, seconds: float) -> HttpAnswer:
+    async def _attempt(
+        self, exchange: Exchange, headers: Mapping[str, str], seconds: float
+    ) -> HttpAnswer:
         answer = await self._http.send(
             exchange.method,
             exchange.url,
             system=self.system,
-            headers=exchange.headers,
+            headers=headers,
             timeout=seconds,
             safe=exchange.safe,
             body=exchange.body,
@@ -151,6 +188,41 @@ class Channel:
         if failure is not None:
             raise CallFailedError(failure)
         return answer
+
+
+class _Told:
+    """A vendor call in its trace: told when it ends, by the kind of its outcome."""
+
+    __slots__ = ("_kind", "_span", "_system", "outcome")
+
+    def __init__(self, span: OpenSpan, system: str, kind: str) -> None:
+        self._span = span
+        self._system = system
+        self._kind = kind
+        self.outcome = "done"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
+        failed = error is not None
+        if isinstance(error, CallFailedError):
+            self.outcome = type(error.failure).__name__.lower()
+            failed = not isinstance(error.failure, Rejected | Conflict)
+        elif error is not None:
+            self.outcome = "cancelled"
+        self._span.end(
+            f"{self._system} {self._kind}",
+            "client",
+            {
+                "crossdock.system": self._system,
+                "crossdock.operation_class": self._kind,
+                "crossdock.outcome": self.outcome,
+            },
+            failed=failed,
+        )
 
 
 def _bearing(exchange: Exchange, token: Token) -> Exchange:

@@ -19,6 +19,7 @@ from pyreqwest.exceptions import (
 
 from contracts.outcomes import CallFailedError, Malformed, Unavailable
 from runtime.http.ends import was_never_sent
+from runtime.tracing import Tracing
 
 __all__ = ["HttpAnswer", "HttpClient", "HttpSettings", "decode"]
 
@@ -46,9 +47,15 @@ class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class HttpClient:
-    """One pool of connections for every connector of a process."""
+    """One pool of connections for every connector of a process.
 
-    def __init__(self, settings: HttpSettings | None = None) -> None:
+    `tracing` is where the channels over it tell of their calls; None: nowhere.
+    """
+
+    def __init__(
+        self, settings: HttpSettings | None = None, *, tracing: Tracing | None = None
+    ) -> None:
+        self.tracing = tracing
         self._settings = settings or HttpSettings()
         self._client: Client | None = None
 

@@ -21,11 +21,13 @@ from runtime.journal.process import (
     Process,
     Says,
     Signal,
+    Step,
     StepContext,
     Wait,
 )
 from runtime.journal.retries import retry_at
 from runtime.store.faults import StoreClosed, StoreUnavailable
+from runtime.tracing import OpenSpan, Tracing
 
 log = logging.getLogger("crossdock.journal")
 
@@ -39,7 +41,8 @@ class Advancing:
     """What a worker does with a process whose lease it holds.
 
     `notice` is told when the process falls due again, `wake_deliveries` that events were
-    committed. While `draining`, every decision gives the lease up.
+    committed. While `draining`, every decision gives the lease up. `tracing` is told of the steps
+    of sampled traces.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Advancing:
         *,
         notice: Callable[[datetime, Lane], None],
         wake_deliveries: Callable[[], None],
+        tracing: Tracing | None = None,
     ) -> None:
         self._journal = journal
         self._store = journal.store
@@ -58,6 +62,7 @@ class Advancing:
         self._deciding = deciding
         self._notice = notice
         self._wake_deliveries = wake_deliveries
+        self._tracing = tracing
         self.draining = False
 
     async def advance(self, held: Held) -> None:
@@ -123,6 +128,7 @@ class Advancing:
             return self._by_timer(held, now)
         held.unheard = False
         budget = kind.step_budget.get(process.state, STEP_BUDGET)
+        span = self._begin_span(held)
         context = StepContext(
             now=now,
             clock=self._clock,
@@ -131,14 +137,29 @@ class Advancing:
             attempt=process.attempts + 1,
             deadline=now + budget,
             signals=held.signals,
+            traceparent=held.traceparent if span is None else span.traceparent,
         )
+        return await self._run(held, step, context, budget, span)
+
+    async def _run(
+        self,
+        held: Held,
+        step: Step[Any],
+        context: StepContext,
+        budget: timedelta,
+        span: OpenSpan | None,
+    ) -> Ruling:
+        process = held.process
+        event = "cancelled"
         self._crash_points.passing(BEFORE_EFFECT)
         try:
             async with asyncio.timeout(budget.total_seconds()):
                 outcome = await step(process, context)
             self._crash_points.passing(AFTER_EFFECT)
-            return self._by_outcome(held, outcome)
+            ruling = self._by_outcome(held, outcome)
+            event = _event_of(outcome)
         except Exception as failure:
+            event = "failed"
             log.exception(
                 "step_failed",
                 extra={"process_id": process.id, "kind": process.kind, "state": process.state},
@@ -149,7 +170,19 @@ class Advancing:
                 retry_at(self._clock.now(), process.attempts + 1, self._journal.random),
                 attempts_before_incident=ATTEMPTS_BEFORE_INCIDENT,
             )
-            return self._deciding.again(held, again, self._clock.now())
+            ruling = self._deciding.again(held, again, self._clock.now())
+        finally:
+            if span is not None:
+                _tell(span, process, event)
+        return ruling
+
+    def _begin_span(self, held: Held) -> OpenSpan | None:
+        """Put a step under the call that asked for its process, or under a trace of its own."""
+        if self._tracing is None:
+            return None
+        if held.traceparent is None:
+            held.traceparent = self._tracing.origin()
+        return self._tracing.begin(held.traceparent)
 
     def _by_outcome(self, held: Held, outcome: Move[Any] | Again[Any] | Wait) -> Ruling:
         now = self._clock.now()
@@ -228,3 +261,25 @@ class Advancing:
             await self._store.submit(self._journal.moving, ruling.change)
         except (LeaseLost, StoreUnavailable, StoreClosed):
             log.warning("lease_left_to_lapse", extra={"process_id": held.process.id})
+
+
+def _event_of(outcome: Move[Any] | Again[Any] | Wait) -> str:
+    """Name what a step decided: the event of its move, or that it decided nothing yet."""
+    if isinstance(outcome, Move):
+        return outcome.event
+    return "again" if isinstance(outcome, Again) else "wait"
+
+
+def _tell(span: OpenSpan, process: Process[Any], event: str) -> None:
+    span.end(
+        f"{process.kind} {process.state}",
+        "internal",
+        {
+            "crossdock.process.id": process.id,
+            "crossdock.process.kind": process.kind,
+            "crossdock.process.state": process.state,
+            "crossdock.process.event": event,
+            "crossdock.process.attempt": process.attempts + 1,
+        },
+        failed=event in {"failed", "cancelled"},
+    )

@@ -1,12 +1,15 @@
 """From a start to the rows that begin a process: values in, values out, no I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from msgspec import structs
+
+from contracts.context import SYSTEM, CallContext
 from runtime.journal.accepting import NewProcess
 from runtime.journal.codec import NO_EFFECTS, encode
-from runtime.journal.process import REFERENCE_LIMIT, Process, ProcessType, Start
+from runtime.journal.process import REFERENCE_LIMIT, Process, ProcessType, Says, Start
 from runtime.journal.propagation import Subscriber
 from runtime.journal.rows import delivery_rows, entry_rows, term_rows
 from runtime.journal.times import maybe_micros, to_micros
@@ -19,6 +22,7 @@ def begin(
     start: Start[Any],
     kind: ProcessType[Any],
     *,
+    call: CallContext,
     process_id: str,
     now: datetime,
     holder: str | None,
@@ -26,6 +30,8 @@ def begin(
     subscribers: Sequence[Subscriber],
 ) -> tuple[NewProcess, Process[Any]]:
     """Rows and value of a new process, leased to `holder` from birth if there is one.
+
+    The first line of the timeline names the call that asked for it.
 
     Raises ValueError for a reference that some system could not carry.
     """
@@ -55,11 +61,32 @@ def begin(
     new = NewProcess(
         asked=start.reference,
         row=_row(start, process, holder, to_micros(now + lease)),
-        entries=entry_rows(process_id, at, ACCEPTED, initial, start.says),
+        entries=entry_rows(process_id, at, ACCEPTED, initial, _asked_by(call, start.says)),
         terms=term_rows(process_id, start.terms),
         deliveries=delivery_rows(None, 1, at, start.emits, subscribers),
     )
     return new, process
+
+
+CORRELATION = "correlationId"
+TRACEPARENT = "traceparent"
+
+
+def _asked_by(call: CallContext, says: tuple[Says, ...]) -> tuple[Says, ...]:
+    """Put the call on the first line; work that nobody called for names none."""
+    if call is SYSTEM:
+        return says
+    asked: dict[str, Any] = {CORRELATION: call.correlation_id}
+    if call.traceparent is not None:
+        asked[TRACEPARENT] = call.traceparent
+    first, *rest = says or (Says(text=""),)
+    return (structs.replace(first, data={**first.data, **asked}), *rest)
+
+
+def trace_of(asked: Mapping[str, Any]) -> str | None:
+    """Answer the trace of the call that the data of a timeline's first line names."""
+    trace = asked.get(TRACEPARENT)
+    return trace if isinstance(trace, str) else None
 
 
 def _row(

@@ -39,6 +39,8 @@ class Held(Struct, eq=False):
     """A signal no function listens to has come in since the step last ran."""
     upgraded: bool = False
     """The data was read from an older version and must be written with the next commit."""
+    traceparent: str | None = None
+    """The trace of the call that asked for the process, as far as it is known."""
 
 
 class Ruling(Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from msgspec import structs
 from sqlalchemy import Connection
 
+from contracts.context import current
 from runtime.clock import Clock
 from runtime.journal import answering, auditing
 from runtime.journal.accepting import Accepting, NewProcess
@@ -179,7 +180,8 @@ class Journal:
             raise
         if worker is not None:
             # Even if the caller goes away meanwhile, what was born leased must be worked on.
-            written.add_done_callback(partial(self._born, worker, new, process))
+            trace = current().traceparent
+            written.add_done_callback(partial(self._born, worker, new, process, trace))
         accepted = await asyncio.shield(written)
         self.crash_points.passing(AFTER_ACCEPT)
         if accepted.created:
@@ -406,6 +408,7 @@ class Journal:
         return begin(
             start,
             self.types[start.kind],
+            call=current(),
             process_id=start.id or new_id(now, self.random),
             now=now,
             holder=None if worker is None else worker.holder,
@@ -418,6 +421,7 @@ class Journal:
         worker: _LocalWorker,
         new: NewProcess,
         process: Process[Any],
+        trace: str | None,
         written: asyncio.Future[Accepted],
     ) -> None:
         """Give a process to the worker whose lease it was born with."""
@@ -430,6 +434,7 @@ class Journal:
                     fence=1,
                     in_doubt=False,
                     lease_until=new.row["due_at"],
+                    traceparent=trace,
                 )
         worker.keep_promise(held, process.lane)
 

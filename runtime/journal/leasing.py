@@ -13,9 +13,11 @@ from sqlalchemy import (
     update,
 )
 
+from runtime.journal.beginning import ACCEPTED, trace_of
+from runtime.journal.codec import decode_object
 from runtime.journal.moving import unread_signals
 from runtime.journal.process import Signal
-from runtime.store.schema import process
+from runtime.store.schema import entry, process
 from runtime.store.statements import updating
 
 
@@ -23,7 +25,7 @@ class LeaseRequest(Struct, frozen=True, kw_only=True):
     """Who asks, for how many of each lane, at what time, until when.
 
     `holding` are the processes this worker is at work on: should a lease of theirs have lapsed, it
-    is not to be taken from itself.
+    is not to be taken from itself. `traced` asks for the traces of the calls that asked for them.
     """
 
     holder: str
@@ -31,6 +33,7 @@ class LeaseRequest(Struct, frozen=True, kw_only=True):
     now: int
     until: int
     holding: frozenset[str]
+    traced: bool = False
 
 
 class Lease(Struct, frozen=True, kw_only=True):
@@ -42,6 +45,7 @@ class Lease(Struct, frozen=True, kw_only=True):
     attempts: int
     taken_over: bool
     signals: tuple[Signal, ...]
+    traceparent: str | None = None
 
 
 class Leased(Struct, frozen=True, kw_only=True):
@@ -76,6 +80,9 @@ _NEXT_DUE = (
     )
     .order_by(process.c.due_at)
     .limit(1)
+)
+_ASKED = select(entry.c.process_id, entry.c.data).where(
+    entry.c.process_id.in_(bindparam("ids", expanding=True)), entry.c.event == ACCEPTED
 )
 _RENEW = (
     update(process)
@@ -137,7 +144,8 @@ class Leasing:
                 next_due[lane] = due
         waking = [row.id for row in rows if row.unread]
         signals = unread_signals(connection, waking) if waking else {}
-        leases = tuple(_lease(row, signals.get(row.id, ())) for row in rows)
+        traces = _traces(connection, [row.id for row in rows]) if request.traced and rows else {}
+        leases = tuple(_lease(row, signals.get(row.id, ()), traces.get(row.id)) for row in rows)
         self._lease.run(
             connection,
             [
@@ -155,7 +163,13 @@ class Leasing:
         return Leased(leases=leases, full=frozenset(full), next_due=next_due)
 
 
-def _lease(row: Any, signals: tuple[Signal, ...]) -> Lease:
+def _traces(connection: Connection, ids: Sequence[str]) -> dict[str, str | None]:
+    """Answer the traces of the calls that asked for some processes, from their first lines."""
+    found = connection.execute(_ASKED, {"ids": ids})
+    return {row.process_id: trace_of(decode_object(row.data)) for row in found if row.data}
+
+
+def _lease(row: Any, signals: tuple[Signal, ...], trace: str | None) -> Lease:
     """A lease that lapsed was held by a worker that may have died in mid-step: hence the doubt."""
     taken_over = row.lease_owner is not None
     return Lease(
@@ -165,6 +179,7 @@ def _lease(row: Any, signals: tuple[Signal, ...]) -> Lease:
         attempts=row.attempts + int(taken_over),
         taken_over=taken_over,
         signals=signals,
+        traceparent=trace,
     )
 
 

@@ -200,6 +200,8 @@ class StepContext(Struct, frozen=True, kw_only=True):
     """The step is cancelled at this time, and its next run is then in doubt."""
     signals: tuple[Signal, ...] = ()
     """Signals recorded and not consumed yet."""
+    traceparent: str | None = None
+    """The trace the step's calls belong to; None when nothing is known of one."""
 
     def retry_at(self, retry_after: timedelta | None = None) -> datetime:
         """When to try again: backoff with jitter, never before `retry_after` from now."""

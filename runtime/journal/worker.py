@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping
+from contextvars import Context
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -18,6 +19,7 @@ from runtime.journal.leasing import Lease, LeaseRequest, Leasing, release, renew
 from runtime.journal.process import Lane
 from runtime.journal.times import from_micros, to_micros
 from runtime.store.faults import StoreClosed, StoreUnavailable
+from runtime.tracing import Tracing
 
 log = logging.getLogger("crossdock.journal")
 
@@ -58,7 +60,8 @@ class Worker:
     """Advances the processes of one journal, several lanes beside each other.
 
     `start` begins at once with what a dead worker left. `drain` lets running steps finish and
-    gives every lease back. Construction has no effects.
+    gives every lease back. Construction has no effects. With `tracing` every step of a sampled
+    trace leaves a span under the call that asked for its process.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Worker:
         *,
         concurrency: Mapping[Lane, int] = CONCURRENCY,
         lease: timedelta = LEASE,
+        tracing: Tracing | None = None,
     ) -> None:
         self._journal = journal
         self._store = journal.store
@@ -74,6 +78,7 @@ class Worker:
         self._clock = journal.clock
         self._crash_points = journal.crash_points
         self._lease = lease
+        self._traced = tracing is not None
         self.holder = journal.new_holder()
         self._leasing = Leasing(journal.store.dialect)
         self._delivering = Delivering(journal, self.holder, lease)
@@ -89,6 +94,7 @@ class Worker:
             deciding,
             notice=self.notice,
             wake_deliveries=self._delivering.wake,
+            tracing=tracing,
         )
         self._lanes = {lane: _LaneWork(limit) for lane, limit in concurrency.items()}
         self._held: dict[str, Held] = {}
@@ -234,6 +240,7 @@ class Worker:
             now=to_micros(now),
             until=until,
             holding=frozenset(self._held),
+            traced=self._traced,
         )
 
     def _receive(self, lease: Lease, until: int) -> None:
@@ -254,6 +261,7 @@ class Worker:
             signals=lease.signals,
             unheard=any(s.name not in listens for s in lease.signals),
             upgraded=row.version != process.version,
+            traceparent=lease.traceparent,
         )
         self._take(held)
 
@@ -269,7 +277,11 @@ class Worker:
         while work.waiting and work.running < work.limit and not self._draining:
             held = work.waiting.popleft()
             work.running += 1
-            self._tasks[held.process.id] = asyncio.create_task(self._work_on(held, work))
+            # an empty context: what is worked on is no part of the call, or of the process, that
+            # happened to make room for it
+            self._tasks[held.process.id] = asyncio.create_task(
+                self._work_on(held, work), context=Context()
+            )
 
     async def _work_on(self, held: Held, work: _LaneWork) -> None:
         process_id = held.process.id

@@ -126,6 +126,25 @@ def test_check_names_every_fault_at_once(tmp_path):
     assert "3 faults" in asked.stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "place", "told"),
+    [
+        ("sample_ration = 0.5", "telemetry.sample_ration", "Did you mean 'sample_ratio'?"),
+        ("sample_ratio = 1.5", "telemetry.sample_ratio", "<= 1.0"),
+        ('traces_endpoint = "http://collector:4318"', "telemetry.traces_endpoint", "https?://"),
+    ],
+)
+def test_check_finds_what_is_wrong_with_telemetry(tmp_path, line, place, told):
+    """A misspelt name, a share above one, an endpoint without its path."""
+    file = tmp_path / "crossdock.toml"
+    file.write_text(f"[telemetry]\n{line}\n")
+    asked = run(tmp_path, "check", file)
+
+    assert asked.returncode == 1
+    assert place in asked.stdout
+    assert told in asked.stdout
+
+
 def test_check_finds_no_fault_in_the_sandbox_profile(tmp_path):
     """What is run without a file is held to the same rules."""
     asked = run(tmp_path, "check")
