@@ -94,14 +94,14 @@ class Records:
             if entity.startswith("customer"):
                 self._doubt_customer(change.id)
             elif entity.startswith("item") and change.id is not None:
-                items.add(item_id(change.id.removeprefix("item_")))
+                items.add(_item(change.id))
             elif entity.startswith(("item", "price")):
                 self.items.doubt_all()
                 self.ladders.doubt_all()
             elif entity.startswith(("salesorder", "salesinvoice", "order", "invoice", "payment")):
                 self.positions.doubt_all()
             elif entity.startswith(("stock", "inventory")):
-                _doubt(self.stock, None if change.id is None else item_id(change.id))
+                _doubt(self.stock, None if change.id is None else _item(change.id))
         if items:
             self.items.doubt(items)
             self.ladders.doubt_all(lambda key: key.item in items)
@@ -177,6 +177,11 @@ class Records:
     async def _load_stock(self, keys: Collection[ItemId]) -> dict[ItemId, StockPosition]:
         answer = await self._wms.stock(StockEnquiry(items=tuple(keys)))
         return {position.item: position for position in answer.positions}
+
+
+def _item(changed: str) -> ItemId:
+    """Answer the id of an item that an authority named by its number or by ours."""
+    return item_id(changed.removeprefix("item_"))
 
 
 def _doubt(copies: Copies[K, V], key: K | None) -> None:

@@ -256,6 +256,19 @@ async def test_a_change_that_is_told_is_seen_by_the_next_question(world, entity,
     assert quote.net_amount == money("80.00", "GBP")
 
 
+@pytest.mark.parametrize("id", ["RARE", "item_RARE", None])
+async def test_stock_that_moved_is_asked_for_again(world, id):  # noqa: A002  # the event's own word
+    """The warehouse's webhook names items by our ids; the next quote sees what is left."""
+    world.has_item("RARE", "9.00", stock=20)
+    await world.sales.validate_quote(a_quote(("RARE", 10)))
+    world.has_item("RARE", "9.00", stock=3)
+
+    world.records.doubt([RecordChanged(system="wms", entity="stock", id=id)])
+
+    quote = await world.sales.validate_quote(a_quote(("RARE", 10)))
+    assert (quote.verdict, quote.findings[0].problem) == ("held", "stock-insufficient")
+
+
 async def test_a_refresh_keeps_master_data_firm_without_single_look_ups(world):
     await world.records.refresh()
     world.time_passes(seconds=50)
