@@ -82,7 +82,7 @@ class CreditSteps:
             correlation_id=f"credit-{process.id}",
             consumer="quote-to-order",
             traceparent=context.traceparent,
-            deadline=context.clock.monotonic() + (context.deadline - context.now).total_seconds(),
+            deadline=context.clock.monotonic() + context.call_seconds,
             idempotency_key=process.reference,
             criticality=process.lane.name.lower(),
         )

@@ -25,12 +25,11 @@ Outcome = Move[OrderRecord] | Again[OrderRecord] | Wait
 @contextmanager
 def working(process: Process[OrderRecord], context: StepContext) -> Iterator[CallContext]:
     """Run calls as part of a process: nobody waits for them but the step's own deadline."""
-    budget = (context.deadline - context.now).total_seconds()
     call = CallContext(
         correlation_id=f"order-{process.id}",
         consumer="quote-to-order",
         traceparent=context.traceparent,
-        deadline=context.clock.monotonic() + budget,
+        deadline=context.clock.monotonic() + context.call_seconds,
         idempotency_key=process.reference,
         criticality=process.lane.name.lower(),
     )

@@ -167,7 +167,13 @@ class Advancing:
             again = fault_of_our_own(
                 held,
                 failure,
-                retry_at(self._clock.now(), process.attempts + 1, self._journal.random),
+                retry_at(
+                    self._clock.now(),
+                    process.attempts + 1,
+                    self._journal.random,
+                    # What was cut off may still be worked on: it has as long again to end.
+                    retry_after=budget if isinstance(failure, TimeoutError) else None,
+                ),
                 attempts_before_incident=ATTEMPTS_BEFORE_INCIDENT,
             )
             ruling = self._deciding.again(held, again, self._clock.now())

@@ -203,6 +203,14 @@ class StepContext(Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
     """The trace the step's calls belong to; None when nothing is known of one."""
 
+    @property
+    def call_seconds(self) -> float:
+        """How long the step's calls may take: a tenth of its budget is kept to decide afterwards.
+
+        A step that is cut off knows nothing of how its call ended, and could not say so.
+        """
+        return 0.9 * (self.deadline - self.now).total_seconds()
+
     def retry_at(self, retry_after: timedelta | None = None) -> datetime:
         """When to try again: backoff with jitter, never before `retry_after` from now."""
         return retry_at(self.now, self.attempt, self.random, retry_after=retry_after)
