@@ -21,6 +21,8 @@ from tests.crash.processes import Process, Stage
 
 Found = TypeVar("Found")
 
+WRITE_TIMEOUT = 2.0
+"""Seconds a configured system waits for a vendor's answer to a write."""
 SETTLED = 20.0
 """Seconds a story waits for something that must happen; on a quiet machine all take under one."""
 
@@ -381,17 +383,20 @@ environment = "{credentials.ENVIRONMENT}"
 company = "Crossdock Trading"
 client_id = "{credentials.APP_ID}"
 client_secret = "env:ERP_SECRET"
+write_timeout = {WRITE_TIMEOUT}
 
 [systems.salesforce]
 base_url = "{stage.sandbox}/salesforce"
 client_id = "{credentials.CLIENT_ID}"
 client_secret = "file:{_secret_file(stage)}"
+write_timeout = {WRITE_TIMEOUT}
 organization_id = "{credentials.ORGANIZATION_ID}"
 
 [systems.shiphero]
 base_url = "{stage.sandbox}/shiphero"
 username = "{credentials.CLIENT_ID}"
 password = "file:{_secret_file(stage)}"
+write_timeout = {WRITE_TIMEOUT}
 webhook_secrets = ["file:{_secret_file(stage)}"]
 {more}
 """
