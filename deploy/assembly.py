@@ -37,7 +37,7 @@ from gateway.server import serve as listen
 from process_apis.pricing_credit.api import PricingCreditApi
 from process_apis.pricing_credit.promises import Promises
 from process_apis.pricing_credit.records import Records
-from process_apis.pricing_credit.refreshing import Refresher, doubting
+from process_apis.pricing_credit.refreshing import Refresher
 from process_apis.quote_to_order.build import QuoteToOrder
 from process_apis.quote_to_order.exposure import OpenExposure
 from runtime.budget import BudgetBroker
@@ -141,9 +141,8 @@ class System:
         )  # fmt: skip
         self.journal: Journal = parts.journal(
             Journal(
-                store=self.store, types=built.types,
-                subscribers=(*built.subscribers, doubting(self.records)),
-                clock=clock, random=random, node="crossdock",
+                store=self.store, types=built.types, subscribers=built.subscribers, clock=clock,
+                random=random, node="crossdock",
                 crash_points=crash_points or CrashPoints(),
             )
         )  # fmt: skip

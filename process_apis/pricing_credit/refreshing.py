@@ -1,22 +1,16 @@
-"""Keeping the copies fresh: events first, time second."""
+"""Keeping the copies fresh by time.
+
+What a vendor says has changed is doubted at once (`Records.doubt`); this finds what nobody told.
+"""
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import Final
 
-import msgspec
-
-from contracts.events.taxonomy import RecordChanged
 from contracts.outcomes import CallFailedError
 from process_apis.pricing_credit.records import Records
 from process_apis.pricing_credit.settings import PricingSettings
-from runtime.journal.propagation import Delivered, Delivery, DeliveryOutcome, Subscriber
 
 log = logging.getLogger("crossdock.pricing")
-
-TOPICS: Final = ("erp.record.changed", "wms.record.changed")
-_decode = msgspec.json.Decoder(RecordChanged).decode
 
 
 class Refresher:
@@ -40,13 +34,3 @@ class Refresher:
                     "copies_not_refreshed", extra={"failure": type(failed.failure).__name__}
                 )
             await asyncio.sleep(self._every)
-
-
-def doubting(records: Records) -> Subscriber:
-    """Answer the subscriber by which change events reach the copies."""
-
-    async def deliver(deliveries: Sequence[Delivery]) -> Sequence[DeliveryOutcome]:
-        records.doubt([_decode(delivery.payload) for delivery in deliveries])
-        return [Delivered()] * len(deliveries)
-
-    return Subscriber(name="pricing-copies", topics=TOPICS, deliver=deliver, batch=200)
