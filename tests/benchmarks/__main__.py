@@ -4,6 +4,7 @@ from tests.benchmarks import (
     cold_start,
     gateway_policies,
     journal_throughput,
+    tracing_cost,
     whole_orders,
 )
 
@@ -11,6 +12,7 @@ from tests.benchmarks import (
 def main() -> None:
     """Print every table. Read the figures as ratios of one run; machines differ and are noisy."""
     gateway_policies.main()
+    tracing_cost.main()
     journal_throughput.main([])
     cold_start.main([])
     whole_orders.main([])

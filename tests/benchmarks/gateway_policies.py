@@ -31,6 +31,7 @@ from gateway.gateway import build_gateway
 from gateway.keep import AuditEntry, StoredAnswer
 from gateway.records import Lines
 from runtime.clock import SystemClock
+from runtime.tracing import Tracing
 
 CALLS = 20_000
 BODY = msgspec.json.encode(
@@ -101,7 +102,7 @@ class Sink:
         return len(line)
 
 
-def a_gateway(data: Path) -> Gateway:
+def a_gateway(data: Path, tracing: Tracing | None = None) -> Gateway:
     """One operation, one client, one plan with a window it never reaches."""
     import logging
 
@@ -124,6 +125,7 @@ def a_gateway(data: Path) -> Gateway:
         data=data,
         clock=SystemClock(),
         fetch=fetch,
+        tracing=tracing,
     )
 
 
