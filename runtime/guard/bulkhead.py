@@ -59,7 +59,7 @@ class Bulkhead:
         except BaseException as error:
             if turn.done() and not turn.cancelled():
                 self.leave()  # the place came in the very moment of giving up
-            else:
+            elif turn in self._waiting:  # else a place was offered to it after it gave up
                 self._waiting.remove(turn)
             if isinstance(error, TimeoutError):
                 raise self._full() from error

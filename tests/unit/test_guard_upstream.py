@@ -179,3 +179,18 @@ async def test_turns_of_one_key_never_overlap_and_the_second_knows_it_waited():
     assert sorted(seen) == [
         ("a", False), ("a", True), ("b", False), ("b", True), ("b", True),
     ]  # fmt: skip
+
+
+async def test_a_place_given_back_while_a_waiter_gives_up_is_free_again():
+    """Both in one moment: the waiter ends as given up, and the next one finds the place."""
+    bulkhead = Bulkhead(system="erp", places=1, queue=1)
+    await bulkhead.enter(1.0)
+    waiter = asyncio.create_task(bulkhead.enter(1.0))
+    await asyncio.sleep(0)
+
+    waiter.cancel()
+    bulkhead.leave()
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    assert (bulkhead.taken, bulkhead.waiting) == (0, 0)
