@@ -6,7 +6,7 @@ because waiting in line would only spend the caller's budget.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from contracts.context import BUDGET_HEADER
 from contracts.problems import Fault, problem
@@ -14,9 +14,7 @@ from gateway.call import PASS, Call, ConfigFault, Finding, Refuse, Reply, Step, 
 from gateway.config import ShieldSettings
 from gateway.routes import Operation
 from runtime.clock import Clock
-
-if TYPE_CHECKING:
-    from runtime.guard import Breaker
+from runtime.guard import Breaker
 
 _BUDGET: Final = BUDGET_HEADER.encode()
 _LONGEST_DIGITS: Final = 9
@@ -107,10 +105,6 @@ class Shield:
         bulkhead = self._bulkheads.setdefault(key, Bulkhead(name, self._settings.concurrency))
         breaker = None
         if operation.api in self._remote:
-            # pybreaker brings a Redis client with it; a gateway without remote upstreams starts
-            # in half the time without either.
-            from runtime.guard import Breaker  # noqa: PLC0415
-
             breaker = self._breakers.setdefault(key, Breaker(name, clock=self._clock))
         full = Refuse(problem=problem("overloaded"), retry_after=1)
 
@@ -149,7 +143,7 @@ def _report(call: Call, reply: Reply) -> None:
         permit.succeeded()
 
 
-def _standing(bulkhead: Bulkhead, breaker: "Breaker | None") -> Finding:
+def _standing(bulkhead: Bulkhead, breaker: Breaker | None) -> Finding:
     state = "" if breaker is None else f"; circuit {breaker.state}"
     free = bulkhead.taken < bulkhead.places and (breaker is None or breaker.state != "open")
     return Finding(
