@@ -199,13 +199,17 @@ def after_failure(
     return again(context, failure, doing=doing)
 
 
+def stands(process: Process[OrderRecord], effect: str) -> bool:
+    """Tell whether something was done in another system and not undone: then it is there."""
+    return any(each.name == effect and each.undone_at is None for each in process.effects)
+
+
 def placed(
     process: Process[OrderRecord], context: StepContext, order: ErpOrder, lifecycle: Lifecycle
 ) -> Move[OrderRecord]:
     """The ERP holds the order: confirmed, if it comes to the same amount to the penny."""
     record = process.data
-    known = any(e.name == ERP_ORDER and e.undone_at is None for e in process.effects)
-    effect = None if known else Effect(name=ERP_ORDER, key=process.reference)
+    effect = None if stands(process, ERP_ORDER) else Effect(name=ERP_ORDER, key=process.reference)
     figures = {"erpOrder": order.number, "net": str(order.net_amount), "found": order.found}
     net = order.net_amount
     if net.amount != record.net or net.currency != record.currency:
@@ -241,7 +245,6 @@ def released(
     process: Process[OrderRecord], context: StepContext, order: WarehouseOrder
 ) -> Move[OrderRecord]:
     """The warehouse may pick the order."""
-    known = any(e.name == WMS_ORDER and e.undone_at is None for e in process.effects)
     after = changed(
         process.data,
         context.now,
@@ -260,6 +263,8 @@ def released(
             ),
         ),
         emits=(told("order.released", process, after, context.now, state="released"),),
-        effect=None if known else Effect(name=WMS_ORDER, key=process.reference),
+        effect=None
+        if stands(process, WMS_ORDER)
+        else Effect(name=WMS_ORDER, key=process.reference),
         closes_incident=True,
     )

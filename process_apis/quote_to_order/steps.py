@@ -77,7 +77,12 @@ class OrderSteps:
         try:
             with working(process, context):
                 answer = await self._erp.place_order(
-                    erp_order(process, in_doubt=context.in_doubt or record.maybe_placed)
+                    erp_order(
+                        process,
+                        in_doubt=context.in_doubt
+                        or record.maybe_placed
+                        or outcomes.stands(process, ERP_ORDER),
+                    )
                 )
         except CallFailedError as failed:
             return self._failed(process, context, failed, "stopped", "the order is placed there")
