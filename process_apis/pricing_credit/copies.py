@@ -123,6 +123,11 @@ class Copies(Generic[K, V]):
         """Keep a record that was just read from the authority."""
         self._store(key, value, self._clock.now(), self._clock.monotonic())
 
+    def held(self, key: K) -> V | None:
+        """Answer the copy there is of a record, however old and whatever is said of it."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.value
+
     def confirm(self, as_of: datetime, read_at: float) -> None:
         """Take every copy held as the authority's word at `as_of`, unless it is doubted."""
         self._confirmed_as_of = as_of

@@ -28,6 +28,9 @@ V = TypeVar("V")
 UNKNOWN: Final = frozenset({"customer-unknown", "item-unknown", "not-found"})
 """The reasons by which a system says that it has no such record."""
 
+_FEW: Final = 2
+"""So many items are looked up one by one; more are found by listing what changed, in one call."""
+
 
 class PriceKey(Struct, frozen=True):
     """One ladder: for a customer, an item and a day (None is today)."""
@@ -35,6 +38,13 @@ class PriceKey(Struct, frozen=True):
     customer: CustomerId
     item: ItemId
     on: date | None = None
+
+
+class _Listing(Struct):
+    """Items being listed, and those listed so far."""
+
+    listed: dict[ItemId, Item]
+    task: asyncio.Task[None]
 
 
 class Records:
@@ -49,6 +59,7 @@ class Records:
         self._settings = settings
         self._clock = clock
         self._refreshed_from: datetime | None = None
+        self._listing_all: _Listing | None = None
         self.customers: Copies[CustomerId, Customer] = Copies(
             "customers", self._load_customers, settings=settings.customers, clock=clock
         )
@@ -81,7 +92,8 @@ class Records:
         """
         started, mono = self._clock.now(), self._clock.monotonic()
         since = self._refreshed_from
-        await asyncio.gather(self._refresh_customers(since), self._refresh_items(since))
+        items = self._begin_listing(since)
+        await asyncio.gather(self._refresh_customers(since), asyncio.shield(items.task))
         self._refreshed_from = started - timedelta(seconds=self._settings.refresh_overlap)
         self.customers.confirm(started, mono)
         self.items.confirm(started, mono)
@@ -122,12 +134,26 @@ class Records:
             if cursor is None:
                 return
 
-    async def _refresh_items(self, since: datetime | None) -> None:
+    def _begin_listing(self, since: datetime | None) -> _Listing:
+        listed: dict[ItemId, Item] = {}
+        task = asyncio.create_task(self._list_items(since, listed), name="items-listing")
+        listing = _Listing(listed=listed, task=task)
+        if since is None:
+            self._listing_all = listing
+            task.add_done_callback(lambda _: self._forget(listing))
+        return listing
+
+    def _forget(self, listing: _Listing) -> None:
+        if self._listing_all is listing:
+            self._listing_all = None
+
+    async def _list_items(self, since: datetime | None, listed: dict[ItemId, Item]) -> None:
         cursor = None
         while True:
             page = await self._erp.list_items(Changes(since=since, cursor=cursor))
             for item in page.items:
                 self.items.put(item.id, item)
+                listed[item.id] = item
             cursor = page.cursor
             if cursor is None:
                 return
@@ -137,6 +163,27 @@ class Records:
         return {k: record for k, record in zip(keys, found, strict=True) if record is not None}
 
     async def _load_items(self, keys: Collection[ItemId]) -> dict[ItemId, Item]:
+        """Answer items in a few calls, however many are asked for.
+
+        Every change since the last refresh is in the listing. So what it does not name is as it
+        is held, and what is not held is not there; a few such are looked up all the same.
+        """
+        if len(keys) <= _FEW:
+            return await self._look_up_items(keys)
+        listing = self._listing_all or self._begin_listing(self._refreshed_from)
+        try:
+            async with asyncio.timeout(self._settings.items.patience):
+                await asyncio.shield(listing.task)
+            is_complete = len(self.items) < self._settings.items.size  # nothing was evicted
+        except TimeoutError:
+            is_complete = False
+        found = {key: listing.listed[key] for key in keys if key in listing.listed}
+        left = [key for key in keys if key not in found]
+        if not is_complete or len(left) <= _FEW:
+            return found | await self._look_up_items(left)
+        return found | {key: held for key in left if (held := self.items.held(key)) is not None}
+
+    async def _look_up_items(self, keys: Collection[ItemId]) -> dict[ItemId, Item]:
         found = await asyncio.gather(*(_unless_unknown(self._erp.get_item, k) for k in keys))
         return {k: record for k, record in zip(keys, found, strict=True) if record is not None}
 

@@ -159,7 +159,12 @@ class Erp(Vendor):
 
     async def list_items(self, query):
         await self.asked("items")
-        return ItemPage(items=tuple(self.items.values()))
+        since = query.since
+        return ItemPage(
+            items=tuple(
+                item for item in self.items.values() if since is None or item.changed_at > since
+            )
+        )
 
     async def price_ladders(self, body):
         await self.asked("prices")
@@ -471,6 +476,7 @@ class World:
             list_price=money(price, "GBP"),
             unit_of_measure="PCS",
             blocked=blocked,
+            changed_at=self.clock.now(),
         )
         self.erp.items[item.id] = item
         self.wms.stock_of[item.id] = {"EAST": stock, "WEST": stock // 10}
