@@ -5,17 +5,16 @@ everything else, in the sections of `crossdock.toml`; the sandbox profile is the
 here, with development clients and the addresses of the vendor simulators.
 """
 
-import hashlib
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 import msgspec
 
 from deploy.addresses import Addresses
-from gateway.config import GatewayConfig, from_document
+from gateway.config import GatewayConfig, from_document, hashed
 from gateway.config import reference as resolve
 from process_apis.pricing_credit.settings import PricingSettings
 from process_apis.quote_to_order.settings import OrderSettings
@@ -24,8 +23,6 @@ from runtime.tracing import TelemetrySettings
 from system_apis.crm.salesforce.settings import SalesforceSettings
 from system_apis.erp.business_central.settings import BusinessCentralSettings
 from system_apis.wms.shiphero.settings import ShipHeroSettings
-
-Profile = Literal["sandbox", "file"]
 
 BUSINESS_CENTRAL: Final = Allowance(windows=(Window(limit=6000, seconds=300),), concurrency=5)
 """Per user: 6,000 requests in any five minutes, five running at once."""
@@ -66,11 +63,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "crash_at": os.environ.get("CROSSDOCK_CRASH_AT"),
         }
         return cls(**told | {key: value for key, value in overrides.items() if value is not None})
-
-    @property
-    def profile(self) -> Profile:
-        """Which configuration is run."""
-        return "file" if self.config else "sandbox"
 
 
 class Systems(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -223,9 +215,8 @@ def _plan(a_minute: int) -> dict[str, Any]:
 
 def _client(name: str, said: Mapping[str, Any]) -> dict[str, Any]:
     accounts = said["accounts"]
-    digest = hashlib.sha256(f"{name}-dev-secret".encode()).hexdigest()
     return {
-        "secrets": [f"sha256:{digest}"],
+        "secrets": [hashed(f"{name}-dev-secret")],
         "scopes": list(said["scopes"]),
         "accounts": accounts if accounts == "*" else list(accounts),
         "plan": said["plan"],

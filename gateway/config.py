@@ -5,7 +5,6 @@ Secrets stand in it only as hashes (`sha256:<hex>`) or references (`env:NAME`, `
 
 import hashlib
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -128,18 +127,6 @@ def json_schema() -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "crossdock.toml"
     return schema
-
-
-def load(path: Path) -> GatewayConfig:
-    """Read a file; raise `ConfigError` with every fault of its form."""
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        fault = ConfigFault(
-            place=path.name, value=str(error), allowed="TOML 1.0", remedy="Correct that line."
-        )
-        raise ConfigError([fault]) from None
-    return from_document(document)
 
 
 def from_document(document: Mapping[str, Any]) -> GatewayConfig:

@@ -63,16 +63,6 @@ class Lines:
         self._logger.warning(name, extra=fields)
 
 
-class Silence:
-    """Takes records and keeps none: for embedding where another process records."""
-
-    def access(self, record: AccessRecord) -> None:
-        """Take one access record."""
-
-    def event(self, name: str, **fields: Any) -> None:
-        """Take one event."""
-
-
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 

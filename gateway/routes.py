@@ -39,7 +39,6 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
     budget_ms: int = 10_000
     max_body_bytes: int = 262_144
     lifecycle: Lifecycle = Lifecycle()
-    cache: dict[str, Any] | None = None
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from gateway.fetching import Fetcher
 from gateway.gateway import build_gateway
 from gateway.keep import AuditEntry, StoredAnswer
 from gateway.policies.guard import GuardLimits
-from gateway.records import Silence
+from gateway.records import AccessRecord
 from gateway.server import serve
 from runtime.clock import SystemClock
 
@@ -51,6 +51,16 @@ class Nothing:
 
     async def append_audit(self, entry: AuditEntry) -> None:
         raise AssertionError
+
+
+class Silence:
+    """Takes records and keeps none."""
+
+    def access(self, record: AccessRecord) -> None:
+        pass
+
+    def event(self, name: str, **fields: object) -> None:
+        pass
 
 
 class Echo:
