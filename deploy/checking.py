@@ -16,7 +16,7 @@ from msgspec.inspect import DictType, StructType, Type, UnionType, type_info
 
 from contracts.governance.openapi import blessed
 from contracts.versions import supported
-from deploy.profile import Configuration, Settings, configuration, sandbox
+from deploy.profile import SECRETS, Configuration, Settings, configuration, sandbox
 from gateway.call import ConfigFault
 from gateway.config import ConfigError, GatewayConfig, check, from_document
 from gateway.routes import compile_documents
@@ -24,7 +24,6 @@ from gateway.routes import compile_documents
 __all__ = ["faults_of"]
 
 _GATEWAY: Final = frozenset(GatewayConfig.__struct_encode_fields__)
-_SECRETS: Final = frozenset({"client_secret", "password", "webhook_secrets"})
 
 
 def faults_of(settings: Settings) -> list[ConfigFault]:
@@ -48,7 +47,8 @@ def faults_of(settings: Settings) -> list[ConfigFault]:
     rest = {key: value for key, value in document.items() if key not in _GATEWAY}
     faults += _unknown_names(rest, type_info(Configuration), "", also=_GATEWAY)
     if settings.config is not None:
-        faults += _secret_faults(rest.get("systems", {}))
+        systems = rest.get("systems")
+        faults += _secret_faults(systems if isinstance(systems, dict) else {})
     return faults or _last_faults(settings)
 
 
@@ -99,7 +99,7 @@ def _unknown(place: str, name: str, allowed: list[str]) -> ConfigFault:
 def _secret_faults(systems: Mapping[str, Any]) -> Iterator[ConfigFault]:
     """Secrets are references that can be followed; their value is never repeated."""
     for system, section in systems.items():
-        for name in _SECRETS & set(section if isinstance(section, dict) else ()):
+        for name in [each for each in SECRETS if isinstance(section, dict) and each in section]:
             value = section[name]
             for reference in value if isinstance(value, list) else [value]:
                 fault = _reference_fault(str(reference))

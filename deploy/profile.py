@@ -33,7 +33,8 @@ SHIPHERO: Final = Allowance(
 SALESFORCE: Final = Allowance(daily=100_000, concurrency=25)
 """Per org: the 24-hour allocation, which the answers' own header corrects, and 25 long calls."""
 
-_SECRETS: Final = ("client_secret", "password", "webhook_secrets")
+SECRETS: Final = ("client_secret", "password", "webhook_secrets")
+"""What a section of `systems` names by reference."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,16 +118,18 @@ def configuration(settings: Settings) -> Configuration:
     )
     gateway = {key: value for key, value in document.items() if key in _GATEWAY_SECTIONS}
     rest = {key: value for key, value in document.items() if key not in _GATEWAY_SECTIONS}
-    rest["systems"] = {
-        name: _resolved(section) for name, section in rest.get("systems", {}).items()
-    }
+    systems = rest.get("systems", {})
+    if isinstance(systems, dict):
+        rest["systems"] = {name: _resolved(section) for name, section in systems.items()}
     return msgspec.convert({**rest, "gateway": from_document(gateway)}, Configuration, strict=True)
 
 
-def _resolved(section: Mapping[str, Any]) -> dict[str, Any]:
+def _resolved(section: Any) -> Any:
     """Replace `env:` and `file:` references of secrets by what they refer to."""
+    if not isinstance(section, dict):
+        return section  # refused with its place when all is read
     made = dict(section)
-    for name in _SECRETS:
+    for name in SECRETS:
         value = made.get(name)
         if isinstance(value, str):
             made[name] = resolve(value)

@@ -181,6 +181,8 @@ def check(config: GatewayConfig, operations: Iterable[Operation]) -> list[Config
                         remedy="Keys that come over plain HTTP can be anybody's.",
                     )
                 )
+    if config.gateway.redis is not None:
+        faults += _address_faults("gateway.redis", config.gateway.redis)
     with_secrets = [name for name, client in config.clients.items() if client.secrets]
     if with_secrets and not config.gateway.issuer.enabled:
         faults.append(
@@ -236,6 +238,22 @@ def _secret_faults(place: str, secret: str) -> list[ConfigFault]:
             remedy=remedy,
         )
     ]
+
+
+def _address_faults(place: str, address: str) -> list[ConfigFault]:
+    """An address may be written out; a reference to one must lead somewhere."""
+    try:
+        reference(address)
+    except (KeyError, OSError, UnicodeDecodeError):
+        return [
+            ConfigFault(
+                place=place,
+                value=f"{address} does not exist",
+                allowed="an address, env:NAME, file:/path",
+                remedy="Set it before the start.",
+            )
+        ]
+    return []
 
 
 def secret_digest(secret: str) -> bytes:
