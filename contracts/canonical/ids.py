@@ -1,19 +1,17 @@
 """Typed ids, and the references by which a caller may name a customer or an item.
 
-Canonical ids are ours: a prefix and a value that never changes. A caller may also use the id of a
-system it knows (`bc:10000`, `sf:001...`, `shopify:...`); the cross-reference turns it into ours.
+Canonical ids are ours and never change: an order's is minted by the journal, a customer's or item's
+carries the ERP's number (decision record 0006). A caller may also use the id of a system it knows
+(`bc:10000`, `sf:001...`); the cross-reference turns it into ours.
 """
 
-import os
-import time
-from typing import Annotated, Final, NewType
+from typing import Annotated, NewType
 
 import msgspec
 
 CustomerId = NewType("CustomerId", str)
 ItemId = NewType("ItemId", str)
 OrderId = NewType("OrderId", str)
-ProcessId = NewType("ProcessId", str)
 
 Reference = Annotated[
     str,
@@ -29,18 +27,6 @@ Reference = Annotated[
 ]
 ExternalReference = Annotated[str, msgspec.Meta(min_length=1, max_length=35)]
 """The one reference an order carries into every system; Business Central allows 35 characters."""
-
-_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
-
-
-def new_id(prefix: str) -> str:
-    """Mint an id that sorts by time: prefix, 48 bits of milliseconds, 80 random bits, base 32."""
-    value = (int(time.time() * 1000) << 80) | int.from_bytes(os.urandom(10), "big")
-    digits = []
-    for _ in range(26):
-        digits.append(_ALPHABET[value & 31])
-        value >>= 5
-    return prefix + "_" + "".join(reversed(digits))
 
 
 class SystemId(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -7,12 +7,12 @@ A campaign that stays green on these does not count. The defects live here, neve
 
 import asyncio
 import sys
+from secrets import token_hex
 from typing import Any
 
 import msgspec
 
 from contracts import context
-from contracts.canonical.ids import new_id
 from contracts.ports.erp import ErpOrder, PlaceErpOrder
 from contracts.ports.quote_to_order import PlaceOrder
 from deploy.assembly import Parts, serve
@@ -43,7 +43,7 @@ class HastyJournal(_Wrapped):
         from runtime.journal.process import Accepted
 
         self._late = asyncio.get_running_loop().create_task(self._commit_later(start))
-        return Accepted(process_id=new_id("ord"), reference=start.reference, created=True)
+        return Accepted(process_id=token_hex(13), reference=start.reference, created=True)
 
     async def _commit_later(self, start: Any) -> None:
         await asyncio.sleep(0.5)
@@ -61,7 +61,7 @@ class KeylessOrders(_Wrapped):
     """Takes every call for a new order, whatever its key."""
 
     async def place(self, body: PlaceOrder) -> Any:
-        call = msgspec.structs.replace(context.current(), idempotency_key=new_id("k")[:30])
+        call = msgspec.structs.replace(context.current(), idempotency_key=token_hex(15))
         with context.calling(call):
             return await self._inner.place(body)
 
