@@ -1,14 +1,20 @@
 """What customers' accepted orders come to that the ERP does not count yet."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from msgspec import Struct
 
 from contracts.canonical.ids import CustomerId
 from process_apis.quote_to_order.records import OrderRecord
 from runtime.journal.process import Process
+
+_CHECKED: Final[ContextVar[str | None]] = ContextVar("crossdock_order_checked", default=None)
+"""The order that is being checked again: its own amount does not stand against it."""
 
 
 class _Open(Struct):
@@ -29,7 +35,10 @@ class OpenExposure:
         self._open: dict[CustomerId, dict[str, _Open]] = {}
 
     def __call__(self, customer: CustomerId, as_of: datetime) -> Decimal:
-        """Answer what the ERP's position of `as_of` does not include."""
+        """Answer what the ERP's position of `as_of` does not include.
+
+        An order that is being checked again (`checking`) is left out.
+        """
         orders = self._open.get(customer)
         if not orders:
             return Decimal(0)
@@ -38,7 +47,8 @@ class OpenExposure:
                 del orders[order]
         if not orders:
             del self._open[customer]
-        return sum((entry.amount for entry in orders.values()), Decimal(0))
+        checked = _CHECKED.get()
+        return sum((one.amount for order, one in orders.items() if order != checked), Decimal(0))
 
     def add(self, customer: CustomerId, order: str, amount: Decimal | None) -> bool:
         """Count an order unless it is counted already; answer whether it was news.
@@ -60,7 +70,19 @@ class OpenExposure:
 
     def resumes(self, process: Process[OrderRecord]) -> None:
         """Count an order that goes on after it was held or stopped."""
-        self.add(process.data.customer, _token(process), process.data.exposure)
+        self.decided(process, process.data)
+
+    def decided(self, process: Process[OrderRecord], record: OrderRecord) -> None:
+        """Count an order at what it comes to now that it was checked; a held one not at all.
+
+        To be called before anything is awaited after the check, so that no other order is let in
+        on the same credit.
+        """
+        token = _token(process)
+        if record.credit == "held":
+            self.forget(record.customer, token)
+        elif not self.add(record.customer, token, record.exposure) and record.exposure is not None:
+            self._open[record.customer][token].amount = record.exposure
 
     def forget(self, customer: CustomerId, order: str) -> None:
         """The order came to nothing."""
@@ -74,6 +96,16 @@ class OpenExposure:
         """Count the orders that were accepted before this program started."""
         for process in processes:
             self.resumes(process)
+
+
+@contextmanager
+def checking(process: Process[OrderRecord]) -> Iterator[None]:
+    """Check an order that may be counted already: what is asked in here leaves its amount out."""
+    before = _CHECKED.set(_token(process))
+    try:
+        yield
+    finally:
+        _CHECKED.reset(before)
 
 
 def order_token(consumer: str, key: str) -> str:

@@ -10,7 +10,7 @@ from contracts.ports.crm import Crm
 from contracts.ports.erp import CancelErpOrder, Erp, ErpOrderLine, PlaceErpOrder
 from contracts.ports.pricing_credit import PricingCredit
 from contracts.ports.wms import CancelRelease, ReleaseOrder, WarehouseLine, Wms
-from process_apis.quote_to_order import checking, outcomes
+from process_apis.quote_to_order import checking, exposure, outcomes
 from process_apis.quote_to_order.exposure import OpenExposure
 from process_apis.quote_to_order.lifecycle import ORDER
 from process_apis.quote_to_order.outcomes import ERP_ORDER, WMS_ORDER
@@ -116,10 +116,11 @@ class OrderSteps:
         if request is None:
             raise ValueError(f"{process.reference} has nothing that could be checked again")
         policy = self._settings.channels[process.data.channel]
-        with working(process, context):
+        with working(process, context), exposure.checking(process):
             checked = await checking.check(self._pricing, request, policy)
         move = checking.after_check(process, context, request, policy, checked)
         if isinstance(move, Move):
+            self._exposure.decided(process, move.data)
             return move
         if context.now - process.data.since > self._settings.give_up_after:
             return outcomes.stopped(
@@ -147,7 +148,9 @@ class OrderSteps:
                 checked = await checking.check(self._pricing, request, policy)
         except CallFailedError as failed:
             return self._failed(process, context, failed, "stopped", "the deal is read")
-        return checking.after_fetch(process, context, request, policy, checked)
+        move = checking.after_fetch(process, context, request, policy, checked)
+        self._exposure.decided(process, move.data)
+        return move
 
     async def undo(self, process: Process[OrderRecord], context: StepContext) -> Outcome:
         """Take back the last thing done that still stands; each exactly once."""

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.scenarios.world import an_order
+from tests.scenarios.world import a_quote, an_order
 
 pytestmark = pytest.mark.anyio
 
@@ -21,5 +21,41 @@ async def test_a_mispriced_order_tried_again_is_looked_up_and_not_created_again(
     assert placings(world) == ["place", "place in doubt"]
 
 
+async def test_a_provisional_order_is_not_held_for_its_own_amount(world):
+    """What it adds to the customer's exposure counts once, also while it is checked again."""
+    world.has_customer("40000", limit=500)
+    await knows(world, "cust_40000")
+    world.erp.away = True
+    world.time_passes(minutes=5)
+    reply = await world.place(an_order(("1896-S", 4), customer="cust_40000"), wait=0.2)
+    assert reply.body.commercial == "provisional"
+
+    world.erp.away = False
+
+    await world.reaches(reply.body.id, commercial="confirmed", credit="approved")
+
+
+async def test_two_deals_won_at_once_cannot_share_the_same_credit(world):
+    """Counted as soon as it is checked, not only when the ERP is told."""
+    world.has_customer("40000", limit=300)
+    await knows(world, "cust_40000")
+    world.erp.takes_seconds = 0.05
+    deals = [world.has_deal(f"006A00000000{i}EIAV", customer="cust_40000") for i in range(2)]
+
+    for number, deal in enumerate(deals):
+        await world.orders.deal_won(deal.id, f"N-{number}")
+    await world.until(lambda: world.wms.ledger, what="one of them to be released")
+
+    assert [view.exception.category for view in await world.exceptions()] == ["credit-hold"]
+    assert len(world.erp.orders) == 1
+
+
 def placings(world):
     return [call for call in world.erp.calls if call.startswith("place")]
+
+
+async def knows(world, customer):
+    """Have price and credit of a customer read once, so that there are copies to fall back on."""
+    await world.pricing.validate_quote(
+        a_quote(("1896-S", 2), customer=customer, parts=("price", "credit"))
+    )
