@@ -125,7 +125,7 @@ def _answer(one: BoundOperation, result: Any, asked: Mapping[str, str]) -> Respo
     headers: dict[str, str] = {}
     if result.etag is not None:
         headers["etag"] = f'"{result.etag}"'
-        if one.operation.method == "GET" and asked.get("if-none-match") == headers["etag"]:
+        if one.operation.method == "GET" and _has(asked.get("if-none-match"), headers["etag"]):
             return Response(b"", status_code=304, headers=headers)
     if result.location is not None:
         headers["location"] = result.location
@@ -137,6 +137,13 @@ def _answer(one: BoundOperation, result: Any, asked: Mapping[str, str]) -> Respo
         headers=headers,
         media_type=MediaType.JSON,
     )
+
+
+def _has(tags: str | None, etag: str) -> bool:
+    """Tell whether If-None-Match names a tag: a list of them, weak or strong, or any (RFC 9110)."""
+    if tags is None:
+        return False
+    return any(tag.strip().removeprefix("W/") in {etag, "*"} for tag in tags.split(","))
 
 
 def problem_response(error: ProblemError) -> Response[bytes]:
