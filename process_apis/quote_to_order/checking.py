@@ -53,7 +53,11 @@ def opening(process: Process[OrderRecord], context: StepContext) -> Move[OrderRe
             after = changed(record, context.now, entry="ready")
             return Move(event="accepted_on_last_known_data", data=after, due=context.now)
         case "deal":
-            return Move(event="deal_noticed", data=changed(record, context.now, entry="ready"))
+            return Move(
+                event="deal_noticed",
+                data=changed(record, context.now, entry="ready"),
+                says=(Says(text="The CRM is asked what was sold."),),
+            )
         case "held":
             return _held(process, context, changed(record, context.now, entry="ready"))
 
@@ -120,9 +124,9 @@ def after_fetch(
     judged = _judged(process, context, request, policy, checked)
     if isinstance(judged, Move):
         return judged
-    return _judged_again(
-        process, context, request, judged, f"The deal has {len(request.lines)} lines."
-    )
+    lines = len(request.lines)
+    sold = "One line was sold." if lines == 1 else f"{lines} lines were sold."
+    return _judged_again(process, context, request, judged, sold)
 
 
 def _judged(
