@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import stat
 import struct
 import time
 from collections import deque
@@ -353,8 +354,10 @@ def _sever(scope: Scope, *, reset: bool) -> bool:
     ends = (client[0], int(client[1])), (server[0], int(server[1]))
     for name in os.listdir("/dev/fd"):  # noqa: PTH208  # names, not paths
         try:
+            if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                continue
             candidate = socket.socket(fileno=os.dup(int(name)))
-        except OSError:  # the directory's own descriptor, a file, a pipe
+        except OSError:  # closed since the directory was read
             continue
         with candidate:
             try:

@@ -242,3 +242,22 @@ def create_over_socket(port: int, token: str | None, number: str) -> tuple[str, 
         headers={"authorization": f"Bearer {token}"},
     )
     return token, answer.json()["data"]["order_create"]["order"]
+
+
+async def test_dropping_connections_costs_no_descriptors():
+    """A campaign drops thousands: the sandbox must be there at its end."""
+    sandbox = a_sandbox()
+    async with serving(sandbox) as address, httpx.AsyncClient(base_url=address) as http:
+        caller = WarehouseCaller(http)
+        await caller.sign_in()
+        rule = {"system": "wms", "kind": "drop_after", "operation": "order_create"}
+        await http.post("/_sandbox/faults", json=rule)
+        token = caller.headers["authorization"]
+        await asyncio.to_thread(raw_post, address, create_body("R0"), token)
+        before = len(list(Path("/dev/fd").iterdir()))
+
+        for number in range(1, 9):
+            await asyncio.to_thread(raw_post, address, create_body(f"R{number}"), token)
+
+        assert len(list(Path("/dev/fd").iterdir())) <= before + 3
+    await sandbox.close()
