@@ -244,6 +244,10 @@ def create_over_socket(port: int, token: str | None, number: str) -> tuple[str, 
     return token, answer.json()["data"]["order_create"]["order"]
 
 
+def descriptors() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
+
+
 async def test_dropping_connections_costs_no_descriptors():
     """A campaign drops thousands: the sandbox must be there at its end."""
     sandbox = a_sandbox()
@@ -254,10 +258,10 @@ async def test_dropping_connections_costs_no_descriptors():
         await http.post("/_sandbox/faults", json=rule)
         token = caller.headers["authorization"]
         await asyncio.to_thread(raw_post, address, create_body("R0"), token)
-        before = len(list(Path("/dev/fd").iterdir()))
+        before = descriptors()
 
         for number in range(1, 9):
             await asyncio.to_thread(raw_post, address, create_body(f"R{number}"), token)
 
-        assert len(list(Path("/dev/fd").iterdir())) <= before + 3
+        assert descriptors() <= before + 3
     await sandbox.close()
