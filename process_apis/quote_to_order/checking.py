@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from contracts.canonical.documents import Quote
+from contracts.canonical.money import Money
 from contracts.canonical.order import Hold, OrderRequest
 from contracts.canonical.party import Customer
 from contracts.ports.pricing_credit import PricingCredit, QuoteCheck, QuoteValidation
@@ -81,6 +82,28 @@ def not_won(process: Process[OrderRecord], context: StepContext) -> Move[OrderRe
         data=changed(process.data, context.now),
         says=(Says(text="The deal is not won any more; nothing was ordered."),),
     )
+
+
+def as_told(
+    record: OrderRecord, request: OrderRequest, policy: ChannelPolicy
+) -> tuple[OrderRequest, ChannelPolicy]:
+    """Hold an order to the prices its customer was told, once sales has accepted them.
+
+    Only the prices are settled by that: credit and everything else is checked as ever, and a line
+    that nobody could price yet gets the ERP's price.
+    """
+    if not record.prices_accepted or len(record.lines) != len(request.lines):
+        return request, policy
+    lines = tuple(
+        msgspec.structs.replace(
+            line, unit_price=Money(amount=told.unit_price, currency=request.currency)
+        )
+        if told.was_told
+        else line
+        for line, told in zip(request.lines, record.lines, strict=True)
+    )
+    honouring = msgspec.structs.replace(policy, pricing="honour")
+    return msgspec.structs.replace(request, lines=lines), honouring
 
 
 def after_check(
@@ -187,6 +210,7 @@ def _judged_again(
         quote=process.data.quote or fresh.quote,
         entry="ready",
         maybe_placed=process.data.maybe_placed,
+        prices_accepted=process.data.prices_accepted,
     )
     if judged.entry == "held":
         return _held(process, context, record)

@@ -288,7 +288,7 @@ def moved_prices(before: OrderRecord, after: Sequence[AgreedLine]) -> tuple[Faul
             allowed=str(now.unit_price),
         )
         for i, (was, now) in enumerate(zip(before.lines, after, strict=False))
-        if was.unit_price != now.unit_price and (was.unit_price or was.basis == "agreed")
+        if was.unit_price != now.unit_price and was.was_told
     )
 
 

@@ -42,6 +42,11 @@ class AgreedLine(Struct, frozen=True, array_like=True):
     shipped: Decimal = Decimal(0)
     invoiced: Decimal = Decimal(0)
 
+    @property
+    def was_told(self) -> bool:
+        """Whether the customer was told this price: a line not priced yet was not."""
+        return bool(self.unit_price) or self.basis == "agreed"
+
 
 class Trouble(Struct, frozen=True, kw_only=True):
     """What stopped the process, in our words."""
@@ -92,6 +97,8 @@ class OrderRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The same of the warehouse."""
     reason: str | None = None
     """Why it is taken back."""
+    prices_accepted: bool = False
+    """Sales accepted the prices that were told, whatever the ERP's are now."""
 
 
 class Match(Struct, frozen=True, array_like=True):

@@ -97,7 +97,8 @@ def _remedied(  # noqa: PLR0911  # one answer a row, as in a table
         case "stopped", Action.RETRY:
             return _on(process, signal, _way_back(record), f"{who} asked to try again.")
         case "stopped", Action.ACCEPT if record.stopped_in == "provisional":
-            return _on(process, signal, "retried", f"{who} accepted it as it was agreed.")
+            return _on(process, signal, "rechecked", f"{who} accepted it as it was agreed.",
+                       prices_accepted=True)  # fmt: skip
         case "stopped", Action.AMEND_AND_RETRY:
             return _amended(process, signal)
         case "mispriced", Action.ACCEPT:
@@ -150,9 +151,10 @@ def _amended(process: Process[OrderRecord], signal: Signal) -> OrderAnswer:
         signal,
         "rechecked",
         f"{_actor(signal)} corrected the order.",
-        request=order,
+        request=msgspec.structs.replace(order, promise=None),
         lines=(),
         po_number=order.po_number,
+        prices_accepted=False,
     )
 
 

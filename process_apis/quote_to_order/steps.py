@@ -116,6 +116,7 @@ class OrderSteps:
         if request is None:
             raise ValueError(f"{process.reference} has nothing that could be checked again")
         policy = self._settings.channels[process.data.channel]
+        request, policy = checking.as_told(process.data, request, policy)
         with working(process, context), exposure.checking(process):
             checked = await checking.check(self._pricing, request, policy)
         move = checking.after_check(process, context, request, policy, checked)

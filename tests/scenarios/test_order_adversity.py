@@ -50,6 +50,41 @@ async def test_two_deals_won_at_once_cannot_share_the_same_credit(world):
     assert len(world.erp.orders) == 1
 
 
+async def test_accepting_a_price_that_moved_does_not_grant_credit(world):
+    """Sales decides on the price, finance on the credit: one remedy does not stand for both."""
+    world.has_customer("40000", limit=500)
+    await knows(world, "cust_40000")
+    world.erp.away = True
+    world.time_passes(minutes=5)
+    reply = await world.place(an_order(("1896-S", 4), customer="cust_40000"), key="MOVED", wait=0.2)
+    world.erp.prices["cust_40000", "item_1896-S"] = [("0", "120.00")]
+    world.erp.balances["cust_40000"] = Decimal(400)
+    world.erp.away = False
+    order = await world.reaches(reply.body.id, commercial="on-exception")
+
+    await world.mends(order.id, "accept")
+
+    order = await world.reaches(order.id, credit="held")
+    assert str(order.net_amount) == "400.00 GBP"
+    assert world.erp.ledger == []
+
+
+async def test_accepting_a_price_never_sends_a_line_out_for_nothing(world):
+    """A line nobody could price while the ERP was down gets the ERP's price, not zero."""
+    world.erp.away = True
+    order = an_order(("1896-S", 1, "90.00"), ("1900-S", 2))
+    reply = await world.place(order, key="HALF", wait=0.2)
+    assert reply.body.commercial == "provisional"
+    world.erp.away = False
+    order = await world.reaches(reply.body.id, commercial="on-exception")
+    assert order.exception.category == "pricing-mismatch"
+
+    await world.mends(order.id, "accept")
+
+    await world.reaches(order.id, commercial="confirmed")
+    assert str(world.erp.orders["HALF"].net_amount) == "141.00 GBP"
+
+
 def placings(world):
     return [call for call in world.erp.calls if call.startswith("place")]
 
