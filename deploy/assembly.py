@@ -23,6 +23,7 @@ from contracts.ports.erp import Erp
 from contracts.ports.tax import Tax
 from contracts.ports.wms import Wms
 from contracts.versions import supported
+from deploy.jobs import Job, forgetting, lasting
 from deploy.keeping import JournalKeep
 from deploy.notifications import Notifications, Subscriptions
 from deploy.profile import Configuration, Settings, configuration
@@ -150,8 +151,9 @@ class System:
         self._orders = built.over(self.journal)
         self.orders = parts.orders(self._orders)
         self._background: list[asyncio.Task[None]] = []
-        self._jobs = [
+        self._jobs: list[Job] = [
             _prepare_for_failures,
+            forgetting(self.journal),
             Refresher(self.records, configured.pricing).run,
             built.deal_watch(self.journal).run,
         ]
@@ -204,7 +206,7 @@ class System:
         await self._orders.fill_exposure()
         await self.worker.start()
         await self.gateway.startup()
-        self._background = [asyncio.create_task(job()) for job in self._jobs]
+        self._background = [asyncio.create_task(lasting(job)) for job in self._jobs]
 
     async def stop(self) -> None:
         """Stop accepting, let running steps finish, and close everything."""
