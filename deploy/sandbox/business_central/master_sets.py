@@ -43,7 +43,7 @@ _CURRENCIES = """
     amountRoundingPrecision:dec lastModifiedDateTime:stamp
 """
 _CURRENCY_EXCHANGE_RATES = """
-    id:guid! currencyCode:code10 startingDate:date exchangeRateAmount:dec
+    id:guid currencyCode:code10 startingDate:date exchangeRateAmount:dec
     relationalCurrencyCode:code10 relationalExchangeRateAmount:dec lastModifiedDateTime:stamp
 """
 _TAX_AREAS = """
