@@ -227,7 +227,7 @@ class PricingCredit(Protocol):
         scope=READ,
         limit="checks",
         budget_ms=3_000,
-        problems=("customer-unknown", "amount-too-large"),
+        problems=("customer-unknown", "currency-mismatch", "amount-too-large"),
         examples={"body": examples.CREDIT_CHECK},
     )
     async def check_credit(self, body: CreditCheck) -> CreditAnswer:

@@ -49,7 +49,12 @@ class Sales(Protocol):
         scope="credit:read",
         limit="checks",
         budget_ms=3_000,
-        problems=("customer-unknown", "upstream-unavailable", "amount-too-large"),
+        problems=(
+            "customer-unknown",
+            "currency-mismatch",
+            "upstream-unavailable",
+            "amount-too-large",
+        ),
         examples={"body": examples.CREDIT_CHECK},
     )
     async def check_credit(self, body: CreditCheck) -> CreditAnswer:

@@ -91,9 +91,16 @@ class PricingCreditApi:
         return self._prices(known, body.lines, body.currency)
 
     async def check_credit(self, body: CreditCheck) -> CreditAnswer:
-        """Decide on one more amount; refuses customer-unknown, upstream-unavailable."""
+        """Decide on one more amount.
+
+        Refuses customer-unknown, currency-mismatch (nobody knows a rate), upstream-unavailable.
+        """
         known = await self._facts(body.customer, (), ("credit",), None)
         customer = _customer(known.customer)
+        currency = body.amount.currency
+        rate, found = await self._rate(currency, self._settings.company_currency)
+        if rate is None and not found.lacking:
+            raise refuse("currency-mismatch", detail=f"There is no exchange rate for {currency}.")
         part = await self._credit(known, customer, body.amount)
         if part.decision is None:
             raise refuse("upstream-unavailable", retry_after=2, system=part.standing.source)

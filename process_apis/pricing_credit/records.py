@@ -25,7 +25,7 @@ from runtime.clock import Clock
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-UNKNOWN: Final = frozenset({"customer-unknown", "item-unknown", "not-found"})
+UNKNOWN: Final = frozenset({"customer-unknown", "item-unknown", "currency-mismatch", "not-found"})
 """The reasons by which a system says that it has no such record."""
 
 _FEW: Final = 2

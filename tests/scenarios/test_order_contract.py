@@ -1,9 +1,12 @@
 """What the contract allows is never called malformed: it is done, or refused for its meaning."""
 
+import msgspec
 import pytest
 from pyreqwest.client import ClientBuilder
 
+from contracts.canonical.money import money
 from contracts.outcomes import Rejected
+from contracts.ports.pricing_credit import CreditCheck
 from contracts.ports.quote_to_order import CreditRequest, PlaceOrder
 from contracts.problems import ProblemError
 from contracts.versions import VERSIONS
@@ -43,6 +46,22 @@ async def test_a_channel_nobody_configured_is_refused_with_those_there_are(world
     assert (problem.slug, problem.status) == ("channel-unknown", 409)
     assert "sales" in problem.errors[0].allowed
     assert world.erp.ledger == []
+
+
+async def test_an_amount_in_money_nobody_trades_in_is_not_a_system_that_is_down(world):
+    """Asking again would not help: the caller must hear that, and not be told to retry."""
+    check = CreditCheck(customer="bc:10000", amount=money(28, "XTS"))
+    with pytest.raises(ProblemError) as refused:
+        await world.pricing.check_credit(check)
+    assert (refused.value.problem.slug, refused.value.problem.retryable) == (
+        "currency-mismatch",
+        False,
+    )
+
+    world.erp.away = True
+    with pytest.raises(ProblemError) as refused:
+        await world.pricing.check_credit(msgspec.structs.replace(check, amount=money(28, "SEK")))
+    assert refused.value.problem.slug == "upstream-unavailable"
 
 
 async def test_a_document_nobody_can_add_up_is_refused_before_it_is_accepted(world):
