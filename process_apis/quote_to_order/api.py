@@ -209,7 +209,7 @@ class QuoteToOrderApi:
         before = await self._answers.visible(incident.process_id, call)
         action = remedies.action_for(body.action, incident.category)
         allowed = list(remedies.remedies_of(incident.category))
-        if action is None or (before.state == "mispriced" and action is Action.AMEND_AND_RETRY):
+        if action is None or _is_too_late(action, before):
             raise refuse("remedy-not-allowed", allowed=allowed)
         amendment: dict[str, Any] = {"note": body.note}
         if action is Action.AMEND_AND_RETRY:
@@ -347,6 +347,13 @@ def _is_settled(process: Process[Any]) -> bool:
         return True
     entry = getattr(process.data, "entry", "ready")
     return process.state not in _WAITING and entry != "deal"
+
+
+def _is_too_late(action: Action, process: Process[Any]) -> bool:
+    """Tell whether what a remedy would change or forget is, or may be, in the ERP already."""
+    if isinstance(process.data, CreditRecord):
+        return action is Action.CANCEL and process.data.maybe_posted
+    return action is Action.AMEND_AND_RETRY and process.state == "mispriced"
 
 
 def _cancellable(process: Process[Any]) -> bool:

@@ -272,6 +272,8 @@ def credit_remedied(process: Process[CreditRecord], signal: Signal) -> CreditAns
     """Somebody acted on a credit that could not be matched or posted."""
     action = signal.data.get("action")
     who = _actor(signal)
+    if action == Action.CANCEL and process.data.maybe_posted:
+        return Ignore(says=Says(text="The ERP may hold the credit memo; it cannot be cancelled."))
     if action == Action.CANCEL and CREDIT.allows(process.state, "cancelled"):
         after = _entered(process.data, signal.at)
         says = (Says(text=f"{who} cancelled the credit; nothing was posted."),)

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from contracts.problems import ProblemError
 from tests.scenarios.world import a_quote, an_order
 
 pytestmark = pytest.mark.anyio
@@ -83,6 +84,23 @@ async def test_accepting_a_price_never_sends_a_line_out_for_nothing(world):
 
     await world.reaches(order.id, commercial="confirmed")
     assert str(world.erp.orders["HALF"].net_amount) == "141.00 GBP"
+
+
+async def test_a_credit_that_may_be_posted_cannot_be_cancelled_as_if_it_were_not(world):
+    """The ERP holds the memo at another amount: its goods stay taken, and nobody is told lies."""
+    await world.place(an_order(("1896-S", 4, "90.00")), key="SOLD", consumer="importer")
+    world.erp.adds_to_memos = Decimal("0.01")
+    reply = await world.credit(an_order(("1896-S", 4, "90.00")), key="C-1")
+    await world.until(world.exceptions, what="the exception")
+    world.erp.adds_to_memos = Decimal(0)
+
+    with pytest.raises(ProblemError) as refused:
+        await world.mends(reply.body.id, "cancel")
+    again = await world.credit(an_order(("1896-S", 4, "90.00")), key="C-2")
+
+    assert refused.value.problem.slug == "remedy-not-allowed"
+    assert again.body.billing != "credited"
+    assert [ref for op, ref in world.erp.ledger if op == "memo"] == ["C-1"]
 
 
 def placings(world):

@@ -136,6 +136,7 @@ class Erp(Vendor):
         self.orders: dict[str, ErpOrder] = {}
         self.memos: dict[str, CreditMemo] = {}
         self.adds_to_amounts = Decimal(0)
+        self.adds_to_memos = Decimal(0)
 
     def orders_for(self, reference):
         """Every order the ERP created under a reference."""
@@ -262,7 +263,7 @@ class Erp(Vendor):
                 number=f"S-CM{1000 + len(self.memos)}",
                 reference=memo.reference,
                 customer=memo.customer,
-                net_amount=money(net, memo.currency),
+                net_amount=money(net + self.adds_to_memos, memo.currency),
             )
             self.did("memo", memo.reference)
         return self.memos[memo.reference]
