@@ -154,11 +154,6 @@ class BudgetBroker:
         if account in self._accounts:
             self._accounts[account].observe(used, limit)
 
-    def observed_credits(self, account: str, left: float) -> None:
-        """Learn the vendor's own count of the credits that are left."""
-        if account in self._accounts:
-            self._accounts[account].observe_credits(left)
-
     def standing(self) -> tuple[BudgetStanding, ...]:
         """Answer every account, for an operator."""
         return tuple(account.standing() for account in self._accounts.values())
@@ -229,11 +224,6 @@ class _Account:
         """Believe the vendor's count of the day."""
         if self._daily is not None:
             self._daily.learn(self._clock.monotonic(), used, limit)
-
-    def observe_credits(self, left: float) -> None:
-        """Believe the vendor's count of credits."""
-        if self._bucket is not None:
-            self._bucket.learn(self._clock.monotonic(), left)
 
     def standing(self) -> BudgetStanding:
         """Answer what an operator sees."""

@@ -134,10 +134,6 @@ class BucketMeter:
         self.left(now)
         self._level -= charged
 
-    def learn(self, now: float, left: float) -> None:
-        """Believe the vendor when it says that less is left than we thought."""
-        self._level = min(self.left(now) + self._aside, left)
-
 
 class DailyMeter:
     """An allocation of 24 hours: the vendor counts, we count what it has not told us yet."""

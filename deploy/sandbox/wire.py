@@ -16,7 +16,6 @@ import msgspec
 from deploy.sandbox.faults import Fault, FaultSwitch
 
 __all__ = [
-    "ASGIApp",
     "Answerer",
     "Receive",
     "Reply",
@@ -34,7 +33,6 @@ __all__ = [
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 _NO_LINGER = struct.pack("ii", 1, 0)

@@ -277,14 +277,6 @@ async def test_with_the_day_used_up_one_call_a_minute_finds_out_whether_it_has_p
         pass
 
 
-async def test_the_vendors_own_count_of_credits_is_believed_when_it_is_lower(time):
-    broker = broker_of(time, bucket=Bucket(capacity=1000, restore=10), longest_wait=1.0)
-    broker.observed_credits("erp", 100)
-    with pytest.raises(CallFailedError) as caught:
-        await broker.spend("erp", 200).__aenter__()
-    assert caught.value.failure.retry_after == pytest.approx(10.0, rel=1e-4)
-
-
 async def test_the_forecast_says_when_the_window_would_be_used_up(time):
     broker = broker_of(time, windows=(Window(limit=6000, seconds=300),))
     assert broker.standing()[0].exhausted_in_seconds is None

@@ -15,7 +15,6 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     first: int
     date: str  # the document date
     status: str = "Draft"
-    posted_status: str | None = None
     has_quantities_to_post: bool = False
     refused_for: frozenset[str] = frozenset({"All"})  # values of `blocked` that refuse creation
 

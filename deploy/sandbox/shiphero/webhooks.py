@@ -36,9 +36,8 @@ TYPES = (
     "Order Deallocated",
     "Product Update",
 )
-TRIES = 5
 ANSWER_SECONDS = 10.0
-WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds between tries; the vendor's own are not published
+WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds between the five tries; the vendor's own are not published
 ANY_SHOP = "api"
 # registered when the account was set up, for the gateway at the sandbox's webhook base
 INSTALLED = ("Shipment Update", "Order Canceled", "Inventory Update")

@@ -23,7 +23,6 @@ QUERY_OPTIONS: Final = "sforce-query-options"
 ORDER_OBJECT: Final = "ERP_Order__c"
 ACCOUNT_OBJECT: Final = "Account"
 
-SESSION_GONE: Final = "INVALID_SESSION_ID"
 LIMIT_REACHED: Final = "REQUEST_LIMIT_EXCEEDED"
 ROW_LOCKED: Final = "UNABLE_TO_LOCK_ROW"
 NOT_NOW: Final = frozenset({ROW_LOCKED, "SERVER_UNAVAILABLE", "QUERY_TIMEOUT", LIMIT_REACHED})
@@ -31,7 +30,6 @@ WRITTEN_MEANWHILE: Final = "DUPLICATE_VALUE"
 """An upsert met another one of the same key; the next one finds what it wrote."""
 PARENT_UNKNOWN: Final = "INVALID_FIELD"
 PARENT_UNKNOWN_TEXT: Final = "Foreign key external ID"
-CURSOR_GONE: Final = "INVALID_QUERY_LOCATOR"
 CHANGED: Final = frozenset({"PRECONDITION_FAILED", "CONFLICT"})
 OUTBOUND: Final = "http://soap.sforce.com/2005/09/outbound"
 

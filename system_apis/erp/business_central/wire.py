@@ -41,7 +41,6 @@ LONGEST_TEXT: Final = 100
 
 ENTITY_CHANGED: Final = "Request_EntityChanged"
 TOO_MANY_REQUESTS: Final = "Application_TooManyRequests"
-CODE_FAMILY_MISSING: Final = frozenset({"Internal_RecordNotFound", "Internal_DataNotFoundFilter"})
 
 
 class Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):

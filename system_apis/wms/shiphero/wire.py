@@ -185,7 +185,6 @@ class Error(Wire, frozen=True, kw_only=True):
     message: str = ""
     code: int | str | None = None
     time_remaining: str | None = None
-    remaining_credits: float | None = None
 
 
 class Holds(Wire, frozen=True, kw_only=True):
