@@ -7,6 +7,7 @@ from datetime import timedelta
 from random import Random
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from contracts.context import SYSTEM, CallContext, calling, current
 from contracts.outcomes import CallFailedError, Throttled
@@ -208,6 +209,47 @@ async def test_a_step_is_no_part_of_the_call_that_made_room_for_it(tmp_path):
     assert {span.attributes["crossdock.process.id"] for span in kept.spans} == {ids[0]}
     assert len(kept.spans) == 2
     assert not any(is_sampled(trace) for key, trace in traces if key == "B")
+
+
+async def test_a_collector_gets_what_the_standard_says():
+    """OTLP over HTTP, read with the standard's own messages."""
+    received = ExportTraceServiceRequest()
+
+    async def collect(reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        assert head.startswith(b"post /v1/traces ")
+        (length,) = [line for line in head.split(b"\r\n") if line.startswith(b"content-length")]
+        received.ParseFromString(await reader.readexactly(int(length.split(b":")[1])))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+
+    server = await asyncio.start_server(collect, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    spans = SpanExport(otlp(f"http://127.0.0.1:{port}/v1/traces"))
+    tracing = Tracing(spans, ratio=0.0, clock=SystemClock(), chance=Random(7))
+    tracing.start()
+    span = tracing.begin(SAMPLED)
+    span.note("sent")
+    span.end("erp write", "client", {"crossdock.outcome": "throttled", "tries": 2}, failed=True)
+    await tracing.stop()
+    server.close()
+
+    (resource,) = received.resource_spans
+    (told,) = resource.scope_spans[0].spans
+    assert (told.name, told.trace_id.hex()) == ("erp write", TRACE)
+    assert (told.span_id.hex(), told.parent_span_id.hex()) == (
+        span.traceparent[36:52],
+        "00f067aa0ba902b7",
+    )
+    assert [event.name for event in told.events] == ["sent"]
+    assert told.status.code == told.status.STATUS_CODE_ERROR
+    assert {a.key: a.value.string_value or a.value.int_value for a in told.attributes} == {
+        "crossdock.outcome": "throttled",
+        "tries": 2,
+    }
+    assert 0 <= time.time_ns() - told.end_time_unix_nano < 5e9
+    service = {a.key: a.value.string_value for a in resource.resource.attributes}
+    assert service["service.name"] == "crossdock"
 
 
 async def test_a_collector_that_never_answers_holds_up_a_shutdown_for_two_seconds():
