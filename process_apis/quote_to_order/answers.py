@@ -49,15 +49,23 @@ class OrderAnswers:
             raise refuse("not-found")
         return process
 
-    async def _asked_for(
-        self, query: OrderQuery, call: CallContext
+    async def _customer_asked_for(self, query: OrderQuery, call: CallContext) -> str | None:
+        """Whose orders are wanted; another account's customer is as unknown as none."""
+        if query.customer is None:
+            return None
+        customer = (await self._pricing.get_customer(query.customer)).customer.id
+        if not call.may_act_for(customer):
+            raise refuse("customer-unknown")
+        return customer
+
+    def _asked_for(
+        self, query: OrderQuery, customer: str | None, call: CallContext
     ) -> tuple[str | None, Sequence[str]]:
         """Which business ids narrow a search the most."""
         if query.reference is not None:
             return "reference", (query.reference,)
-        if query.customer is not None:
-            customer = await self._pricing.get_customer(query.customer)
-            return "customer", (customer.customer.id,)
+        if customer is not None:
+            return "customer", (customer,)
         if query.po is not None:
             return "po", (query.po,)
         if call.accounts is not None:
@@ -73,7 +81,8 @@ class OrderAnswers:
 
     async def search(self, query: OrderQuery, call: CallContext) -> OrderPage:
         """Find orders and credits, newest first; of other accounts none is shown."""
-        kind, values = await self._asked_for(query, call)
+        customer = await self._customer_asked_for(query, call)
+        kind, values = self._asked_for(query, customer, call)
         orders: list[Order] = []
         cursor = query.cursor
         while True:
@@ -85,6 +94,8 @@ class OrderAnswers:
             for process in page:
                 if not call.may_act_for(process.data.customer):
                     continue
+                if customer is not None and process.data.customer != customer:
+                    continue
                 if query.po is not None and process.data.po_number != query.po:
                     continue
                 if len(orders) == query.limit:
@@ -95,12 +106,16 @@ class OrderAnswers:
                 return OrderPage(orders=tuple(orders))
             cursor = page[-1].id
 
-    async def exceptions(self, query: ExceptionQuery) -> ExceptionPage:
-        """List exceptions, the oldest first."""
+    async def exceptions(self, query: ExceptionQuery, call: CallContext) -> ExceptionPage:
+        """List exceptions, the oldest first; of other accounts none is shown."""
         category = None if query.category is None else _category_of(query.category)
         with durably():
             found = await self._queries.exceptions(
-                open_only=query.open, category=category, cursor=query.cursor, limit=query.limit
+                open_only=query.open,
+                category=category,
+                accounts=call.accounts,
+                cursor=query.cursor,
+                limit=query.limit,
             )
         views = tuple(
             ExceptionView(
@@ -116,12 +131,18 @@ class OrderAnswers:
                 closed_at=row.closed_at,
             )
             for row in found
+            if call.may_act_for(row.customer)  # it may have been another's before it was amended
         )
         more = len(found) == query.limit
         return ExceptionPage(exceptions=views, cursor=found[-1].id if more else None)
 
-    async def totals(self, query: TotalsQuery) -> Totals:
-        """Add up a channel, from what changed since it was last asked."""
+    async def totals(self, query: TotalsQuery, call: CallContext) -> Totals:
+        """Add up a channel, from what changed since it was last asked.
+
+        Refuses insufficient-scope to who acts for some accounts only: the sums are over all.
+        """
+        if call.accounts is not None:
+            raise refuse("insufficient-scope", detail="These sums are over every customer.")
         with durably():
             sums = await self._sums.of(query.channel)
         return Totals(

@@ -216,6 +216,7 @@ class QuoteToOrderApi:
             if body.amended is None:
                 fault = Fault(pointer="/amended", detail="An amendment needs the corrected order.")
                 raise refuse("remedy-not-allowed", errors=(fault,), allowed=allowed)
+            await self._intake.amendment(body.amended, call)
             amendment["order"] = msgspec.to_builtins(body.amended)
         try:
             with durably():
@@ -243,12 +244,12 @@ class QuoteToOrderApi:
         return await self._answers.search(query, current())
 
     async def exceptions(self, query: ExceptionQuery) -> ExceptionPage:
-        """List exceptions, the oldest first."""
-        return await self._answers.exceptions(query)
+        """List exceptions, the oldest first; of other accounts none is shown."""
+        return await self._answers.exceptions(query, current())
 
     async def totals(self, query: TotalsQuery) -> Totals:
         """Add up a channel, to the penny."""
-        return await self._answers.totals(query)
+        return await self._answers.totals(query, current())
 
     async def fill_exposure(self) -> int:
         """Count the orders accepted before this start that the ERP may not count yet."""

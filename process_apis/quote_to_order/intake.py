@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Final
 
 from contracts.canonical.ids import CustomerId
-from contracts.canonical.money import line_amount, rounded
+from contracts.canonical.money import Money, line_amount, rounded
 from contracts.canonical.order import OrderRequest
 from contracts.context import CallContext
 from contracts.ports.pricing_credit import PricingCredit
@@ -94,6 +94,22 @@ class Intake:
             order_date=request.order_date,
             po_number=request.po_number,
         )
+
+    async def amendment(self, order: OrderRequest, call: CallContext) -> None:
+        """Refuse a corrected order that its caller could not have placed at all."""
+        _one_currency(order)
+        if call.accounts is not None:
+            customer, _ = await self._customer(order)
+            _own(call, customer)
+        net = sum(
+            (
+                line_amount(line.quantity, line.unit_price.amount, order.currency)
+                for line in order.lines
+                if line.unit_price is not None
+            ),
+            Decimal(0),
+        )
+        Money(amount=net, currency=order.currency)  # refuses what no system can hold
 
     async def _customer(self, request: OrderRequest) -> tuple[CustomerId, str]:
         """A credit is only matched to our own orders: it needs no customer's data to be taken."""

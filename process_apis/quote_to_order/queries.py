@@ -169,14 +169,28 @@ class OrderQueries:
         return await self._store.read(query)
 
     async def exceptions(
-        self, *, open_only: bool, category: Category | None, cursor: str | None, limit: int
+        self,
+        *,
+        open_only: bool,
+        category: Category | None,
+        accounts: Sequence[str] | None,
+        cursor: str | None,
+        limit: int,
     ) -> Sequence[QueuedException]:
-        """Answer up to `limit` rows of the exception queue, oldest first."""
+        """Answer up to `limit` rows of the exception queue, oldest first.
+
+        With `accounts` only what concerns these customers.
+        """
         query = _EXCEPTIONS.where(incident.c.id > (cursor or "")).limit(limit)
         if open_only:
             query = query.where(incident.c.closed_at.is_(None))
         if category is not None:
             query = query.where(incident.c.category == category.value)
+        if accounts is not None:
+            theirs = select(term.c.process_id).where(
+                term.c.kind == "customer", term.c.value.in_(accounts)
+            )
+            query = query.where(process.c.id.in_(theirs))
         rows = await self._store.read(lambda connection: connection.execute(query).all())
         return [
             QueuedException(

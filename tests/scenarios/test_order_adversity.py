@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from contracts.outcomes import Rejected
 from contracts.problems import ProblemError
 from tests.scenarios.world import a_quote, an_order
 
@@ -101,6 +102,23 @@ async def test_a_credit_that_may_be_posted_cannot_be_cancelled_as_if_it_were_not
     assert refused.value.problem.slug == "remedy-not-allowed"
     assert again.body.billing != "credited"
     assert [ref for op, ref in world.erp.ledger if op == "memo"] == ["C-1"]
+
+
+async def test_an_amendment_in_two_currencies_is_refused(world):
+    """A price in euros never becomes the same number of pounds."""
+    refusal = Rejected(system="business_central", reason="business-rule", detail="no")
+    world.erp.refuses.append(refusal)
+    placed = an_order(("1896-S", 1, "90.00"))
+    reply = await world.place(placed, key="EUR", consumer="importer")
+    await world.reaches(reply.body.id, commercial="on-exception")
+    amended = an_order(("1896-S", 1, "90.00"), currency="EUR")
+    mixed = an_order(customer="cust_10000")
+    mixed = type(mixed)(customer=mixed.customer, currency="GBP", lines=amended.lines)
+
+    with pytest.raises(ProblemError) as refused:
+        await world.mends(reply.body.id, "amend", amended=mixed)
+
+    assert refused.value.problem.slug == "currency-mismatch"
 
 
 def placings(world):
