@@ -1,6 +1,6 @@
 """What customers' accepted orders come to that the ERP does not count yet."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -25,7 +25,7 @@ class _Open(Struct):
 
 
 class OpenExposure:
-    """Kept in memory, in company currency; filled again from the open orders at the start.
+    """Kept in memory, in company currency; filled again at the start.
 
     An order stops counting here once the ERP has given a position that includes it, so that it
     is counted in one place and never in none.
@@ -91,11 +91,6 @@ class OpenExposure:
     def forget_process(self, process: Process[OrderRecord]) -> None:
         """The order is cancelled."""
         self.forget(process.data.customer, _token(process))
-
-    def fill(self, processes: Iterable[Process[OrderRecord]]) -> None:
-        """Count the orders that were accepted before this program started."""
-        for process in processes:
-            self.resumes(process)
 
 
 @contextmanager

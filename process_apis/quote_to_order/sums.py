@@ -98,28 +98,29 @@ class Sums:
         last = await self._store.read(lambda c: c.execute(_LAST_LINE).scalar() or 0)
         self._shares, self._channels, after = {}, {}, ""
         while True:
-            rows = await self._page(after)
-            for row in rows:
-                share = _share_of(row)
+            found = await self._page(after)
+            for process_id, share in found:
                 self._count(share, 1)
                 if remember:
-                    self._shares[row.id] = share
-            if len(rows) < _PAGE:
+                    self._shares[process_id] = share
+            if len(found) < _PAGE:
                 break
-            after = rows[-1].id
+            after = found[-1][0]
         self._read_until = last if remember else None
 
-    async def _page(self, after: str) -> Sequence[Any]:
-        return await self._store.read(lambda c: c.execute(_PAGE_OF, {"after": after}).all())
+    async def _page(self, after: str) -> Sequence[tuple[str, _Share]]:
+        return await self._store.read(
+            lambda c: [(row.id, _share_of(row)) for row in c.execute(_PAGE_OF, {"after": after})]
+        )
 
     async def _catch_up(self, after: int) -> None:
-        last, rows = await self._store.read(lambda c: _changes(c, after))
-        for row in rows:
-            before, share = self._shares.get(row.id), _share_of(row)
+        last, found = await self._store.read(lambda c: _changes(c, after))
+        for process_id, share in found:
+            before = self._shares.get(process_id)
             if before is not None:
                 self._count(before, -1)
             self._count(share, 1)
-            self._shares[row.id] = share
+            self._shares[process_id] = share
         self._read_until = last
 
     def _count(self, share: _Share, sign: int) -> None:
@@ -149,11 +150,11 @@ def _add(figures: dict[str, Any], name: str, amount: int | Decimal) -> None:
         del figures[name]
 
 
-def _changes(connection: Connection, after: int) -> tuple[int, list[Any]]:
+def _changes(connection: Connection, after: int) -> tuple[int, list[tuple[str, _Share]]]:
     last = connection.execute(_LAST_LINE).scalar() or 0
     changed = connection.execute(_CHANGED, {"after": after, "until": last}).scalars()
     ids = list(dict.fromkeys(changed))
-    return last, list(_rows(connection, ids))
+    return last, [(row.id, _share_of(row)) for row in _rows(connection, ids)]
 
 
 def _rows(connection: Connection, ids: Sequence[str]) -> Iterable[Any]:

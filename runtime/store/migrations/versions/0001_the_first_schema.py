@@ -176,7 +176,7 @@ def upgrade() -> None:
             "process_entity",
             ["entity", "id"],
             unique=False,
-            sqlite_where=sa.text("entity IS NOT NULL AND NOT done"),
+            sqlite_where=sa.text("entity IS NOT NULL AND done = 0"),
             postgresql_where=sa.text("entity IS NOT NULL AND NOT done"),
         )
         batch_op.create_index("process_key", ["consumer", "operation", "key"], unique=True)
@@ -184,10 +184,17 @@ def upgrade() -> None:
             "process_open",
             ["kind", "id"],
             unique=False,
-            sqlite_where=sa.text("NOT done"),
+            sqlite_where=sa.text("done = 0"),
             postgresql_where=sa.text("NOT done"),
         )
         batch_op.create_index("process_reference", [sa.text("upper(reference)")], unique=True)
+        batch_op.create_index(
+            "process_state",
+            ["kind", "state", "version"],
+            unique=False,
+            sqlite_where=sa.text("done = 0"),
+            postgresql_where=sa.text("NOT done"),
+        )
 
     op.create_table(
         "signal",
@@ -216,12 +223,12 @@ def downgrade() -> None:
     with op.batch_alter_table("process", schema=None) as batch_op:
         batch_op.drop_index("process_reference")
         batch_op.drop_index(
-            "process_open", sqlite_where=sa.text("NOT done"), postgresql_where=sa.text("NOT done")
+            "process_open", sqlite_where=sa.text("done = 0"), postgresql_where=sa.text("NOT done")
         )
         batch_op.drop_index("process_key")
         batch_op.drop_index(
             "process_entity",
-            sqlite_where=sa.text("entity IS NOT NULL AND NOT done"),
+            sqlite_where=sa.text("entity IS NOT NULL AND done = 0"),
             postgresql_where=sa.text("entity IS NOT NULL AND NOT done"),
         )
         batch_op.drop_index(
