@@ -165,6 +165,33 @@ async def test_every_foreign_currency_has_its_rate_and_an_unknown_one_has_none(e
     assert await rejected(erp.exchange_rate("XTS")) == "currency-mismatch"
 
 
+def rates_of(vendors):
+    return vendors.sandbox.vendors.mounted["business_central"]._vault.table("currencyExchangeRates")
+
+
+async def test_a_rate_counts_from_its_day_on(vendors):
+    """Finance enters next year's rate before it holds."""
+    rates = rates_of(vendors)
+    now = next(rate for rate in rates.values() if rate["currencyCode"] == "EUR")
+    rates.put("next", {**now, "startingDate": "2999-01-01", "relationalExchangeRateAmount": 1.0})
+
+    rate = await vendors.erp.exchange_rate("EUR")
+
+    assert rate.rate == SMALL.currencies["EUR"].gbp_per_unit
+
+
+async def test_a_rate_may_be_given_in_a_third_currency(vendors):
+    """Then it is worth what that one is worth: ten of it to a euro."""
+    rates = rates_of(vendors)
+    euro = next(rate for rate in rates.values() if rate["currencyCode"] == "EUR")
+    told = {"exchangeRateAmount": 10.0, "relationalExchangeRateAmount": 1.0}
+    rates.put("dkk", {**euro, "currencyCode": "DKK", "relationalCurrencyCode": "EUR", **told})
+
+    rate = await vendors.erp.exchange_rate("DKK")
+
+    assert rate.rate == SMALL.currencies["EUR"].gbp_per_unit / 10
+
+
 async def test_a_healthy_order_is_exactly_one_call_and_one_order(vendors):
     await vendors.erp.get_customer(customer_id(BUYER.number))  # token and company are known
     vendors.forget_calls()

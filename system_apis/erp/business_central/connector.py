@@ -9,6 +9,8 @@ import asyncio
 from decimal import Decimal
 from typing import Final, TypeVar
 
+import msgspec
+
 from contracts.canonical.credit import CreditPosition
 from contracts.canonical.documents import CreditMemo, CreditMemoRequest
 from contracts.canonical.ids import CustomerId, number_of
@@ -112,20 +114,30 @@ class BusinessCentral:
         )
 
     async def exchange_rate(self, currency: str) -> ExchangeRate:
-        """Answer what one unit of a currency is worth in the company's own, as of the latest day.
+        """Answer what one unit of a currency is worth in the company's own, as of today.
 
         `currency-mismatch` when the ERP knows no rate.
         """
+        row = await self._latest_rate(currency)
+        rate = mapping.exchange_rate(row, currency)
+        through = row.relational_currency_code
+        if through in {"", self._settings.local_currency}:
+            return rate
+        worth = mapping.exchange_rate(await self._latest_rate(through), through)
+        return msgspec.structs.replace(rate, rate=rate.rate * worth.rate)
+
+    async def _latest_rate(self, currency: str) -> wire.ExchangeRate:
+        today = self._clock.now().date().isoformat()
         path = wire.query(
             wire.EXCHANGE_RATES,
-            filter=wire.equals("currencyCode", currency),
+            filter=f"{wire.equals('currencyCode', currency)} and startingDate le {today}",
             orderby="startingDate desc",
             top="1",
         )
         page = await self._company.read_if_there(path, wire.rates_decoder)
         if page is None or not page.value:
             raise refused("currency-mismatch")
-        return mapping.exchange_rate(page.value[0], currency)
+        return page.value[0]
 
     # -- prices and credit ------------------------------------------------------------------
 
