@@ -45,7 +45,6 @@ from runtime.journal.faults import ActionNotAllowed, KeyReused, UnknownIncident
 from runtime.journal.incidents import Action
 from runtime.journal.journal import Journal
 from runtime.journal.process import Accepted, Event, Process, Says, Start, Term
-from runtime.journal.reading import Query
 
 PLACE: Final = "orders.place"
 CREDIT: Final = "orders.credit"
@@ -86,6 +85,7 @@ class QuoteToOrderApi:
         self._answers = OrderAnswers(pricing=pricing, journal=journal, queries=queries)
         self._intake = intake
         self._journal = journal
+        self._queries = queries
         self._exposure = exposure
         self._settings = settings
         self._clock = clock
@@ -252,17 +252,15 @@ class QuoteToOrderApi:
         return await self._answers.totals(query, current())
 
     async def fill_exposure(self) -> int:
-        """Count the orders accepted before this start that the ERP may not count yet."""
-        cursor, counted = None, 0
-        while True:
-            open_orders = Query(kind=ORDER_KIND, open_only=True)
-            page = await self._journal.list(open_orders, cursor=cursor, limit=500)
-            waiting = [one.id for one in page.snapshots if one.state in {"accepted", "provisional"}]
-            self._exposure.fill([await self._journal.get(one) for one in waiting])
-            counted += len(waiting)
-            if page.cursor is None:
-                return counted
-            cursor = page.cursor
+        """Count the orders accepted before this start that are not in the ERP yet.
+
+        The others are in its positions, all of which are read after the start.
+        """
+        waiting = await self._queries.not_in_erp()
+        for order in waiting:
+            token = order_token(order.consumer, order.key)
+            self._exposure.add(order.customer, token, order.exposure)
+        return len(waiting)
 
     # Inside.
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, bindparam, select
 
 from contracts.canonical.ids import CustomerId
+from contracts.canonical.order import CreditState
 from process_apis.quote_to_order.records import AgreedLine, Match, Trouble
 from runtime.journal.codec import Types
 from runtime.journal.incidents import Category
@@ -57,6 +58,12 @@ _EXCEPTIONS = (
     select(incident, process.c.reference, process.c.data)
     .join(process, process.c.id == incident.c.process_id)
     .order_by(incident.c.id)
+)
+
+_NOT_IN_ERP = select(process.c.consumer, process.c.key, process.c.data).where(
+    process.c.kind == ORDER_KIND,
+    process.c.state.in_(("accepted", "provisional", "stopped")),
+    ~process.c.done,
 )
 
 LAST: Final = "Z" * 27
@@ -122,6 +129,22 @@ class _Summed(Struct, frozen=True, kw_only=True):
     net: Decimal
 
 
+class Uncounted(Struct, frozen=True, kw_only=True):
+    """What an order that is not in the ERP yet adds to what its customer will owe."""
+
+    consumer: str
+    key: str
+    customer: CustomerId
+    exposure: Decimal | None
+
+
+class _Exposed(Struct, frozen=True, kw_only=True):
+    customer: CustomerId
+    exposure: Decimal | None = None
+    credit: CreditState = "unchecked"
+
+
+_exposed = msgspec.json.Decoder(_Exposed).decode
 _stored = msgspec.json.Decoder(_Stored).decode
 _summed = msgspec.json.Decoder(_Summed).decode
 
@@ -165,6 +188,15 @@ class OrderQueries:
         def query(connection: Connection) -> list[Process[Any]]:
             rows = connection.execute(_LATEST, {"cursor": cursor or LAST, "room": limit})
             return [self._types.process(row) for row in rows]
+
+        return await self._store.read(query)
+
+    async def not_in_erp(self) -> Sequence[Uncounted]:
+        """Answer every order on its way to the ERP; a stopped one may be retried."""
+
+        def query(connection: Connection) -> list[Uncounted]:
+            rows = connection.execute(_NOT_IN_ERP)
+            return [_uncounted(row) for row in rows]
 
         return await self._store.read(query)
 
@@ -222,6 +254,16 @@ class OrderQueries:
             orders=tuple(e for _, e in entries if isinstance(e, SoldOrder)),
             claims=tuple(e for _, e in entries if isinstance(e, Claim)),
         )
+
+
+def _uncounted(row: Any) -> Uncounted:
+    exposed = _exposed(row.data)
+    return Uncounted(
+        consumer=row.consumer,
+        key=row.key,
+        customer=exposed.customer,
+        exposure=None if exposed.credit == "held" else exposed.exposure,
+    )
 
 
 def _changes(
