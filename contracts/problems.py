@@ -117,9 +117,6 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
             "The request headers are too large",
             "Send fewer or shorter headers.",
         ),
-        _refused(
-            "not-acceptable", 406, "No representation matches Accept", "Accept application/json."
-        ),
         # Who is calling
         _refused(
             "unauthenticated",
@@ -195,12 +192,6 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
             422,
             "This key was used for another request",
             "Use a new key for a new request.",
-        ),
-        _refused(
-            "precondition-failed",
-            412,
-            "The document has changed since it was read",
-            "Read it again and decide again.",
         ),
         # How much is being called
         _later(
