@@ -204,8 +204,12 @@ class BusinessCentral:
         return mapping.ladders_of_quote(priced, who, currency, self._clock.now())
 
     async def credit_position(self, reference: str) -> CreditPosition:
-        """Answer a customer's limit, balance, overdue amount and what is on order."""
-        number = _number(reference)
+        """Answer a customer's limit, balance, overdue amount and what is on order.
+
+        As of the instant it was asked for: an order created while the vendor answers may be
+        missing from it, and must not be taken as included.
+        """
+        number, asked_at = _number(reference), self._clock.now()
         path = wire.query(
             wire.CUSTOMERS,
             filter=wire.equals("number", number),
@@ -218,7 +222,7 @@ class BusinessCentral:
         if not page.value:
             raise refused("customer-unknown")
         return mapping.credit_position(
-            page.value[0], amounts, self._settings.local_currency, self._clock.now()
+            page.value[0], amounts, self._settings.local_currency, asked_at
         )
 
     async def _open_orders(self, customer: str) -> wire.OpenOrderAmounts:
