@@ -171,6 +171,8 @@ _SIGNS_OF_OUTAGE = (
     "disk I/O error",
     "unable to open database file",
     "readonly database",
+    "database is locked",  # by another program, for longer than `busy_timeout`
+    "read-only transaction",  # PostgreSQL: this one is a standby now
     "connection failed",
     "connection is bad",
     "the database system is",
