@@ -29,7 +29,6 @@ from deploy.notifications import Notifications, Subscriptions
 from deploy.profile import Configuration, Settings, configuration
 from experience_apis.operations.api import OperationsApi
 from experience_apis.sales.api import SalesApi
-from experience_apis.sales.settings import SalesSettings
 from gateway.application import Gateway
 from gateway.fetching import Fetcher
 from gateway.gateway import build_gateway
@@ -167,7 +166,7 @@ class System:
     ) -> Gateway:
         tiers = self.connectors
         behind = {
-            "sales": SalesApi(pricing=self.pricing, orders=self.orders, settings=SalesSettings()),
+            "sales": SalesApi(pricing=self.pricing, orders=self.orders, settings=configured.sales),
             "operations": OperationsApi(orders=self.orders),
             "webhooks": Notifications(
                 configured.systems,

@@ -124,7 +124,7 @@ def _reference_fault(reference: str) -> str | None:
 def _last_faults(settings: Settings) -> list[ConfigFault]:
     """What only reading it all shows: values of the wrong type, sections that are missing."""
     try:
-        configuration(settings)
+        return _channel_faults(configuration(settings))
     except msgspec.ValidationError as error:
         said, _, place = str(error).partition(" - at ")
         return [
@@ -135,4 +135,22 @@ def _last_faults(settings: Settings) -> list[ConfigFault]:
                 remedy="Add or correct it.",
             )
         ]
-    return []
+
+
+def _channel_faults(configured: Configuration) -> list[ConfigFault]:
+    """A consumer may sell only through a channel whose policy is known."""
+    sales, known = configured.sales, sorted(configured.orders.channels)
+    named = {f"sales.channels.{consumer}": channel for consumer, channel in sales.channels.items()}
+    named["sales.channel"] = sales.channel
+    named["sales.agreed_prices_channel"] = sales.agreed_prices_channel
+    return [
+        ConfigFault(
+            place=place,
+            value=f"{channel!r} is no channel",
+            allowed=", ".join(known),
+            nearest=next(iter(get_close_matches(channel, known, n=1)), None),
+            remedy="Name one of these, or describe it under orders.channels.",
+        )
+        for place, channel in named.items()
+        if channel not in known
+    ]

@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from deploy.addresses import Addresses
+from experience_apis.sales.settings import SalesSettings
 from gateway.config import GatewayConfig, from_document, hashed
 from gateway.config import reference as resolve
 from process_apis.pricing_credit.settings import PricingSettings
@@ -95,6 +96,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     store: StoreSettings = StoreSettings()
     pricing: PricingSettings = PricingSettings()
     orders: OrderSettings = OrderSettings()
+    sales: SalesSettings = SalesSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 
     def __repr__(self) -> str:

@@ -12,8 +12,11 @@ AGREED_PRICES: Final = "orders:agreed-prices"
 
 
 class SalesSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """A consumer that is not named sells through `channel`; one with the scope for agreed prices
-    through `agreed_prices_channel`."""  # noqa: D205, D209  # one promise
+    """The channel of each consumer, by its name in `channels`.
+
+    One that is not named sells through `channel`; one with the scope for agreed prices through
+    `agreed_prices_channel`.
+    """
 
     channels: Mapping[str, str] = {}
     channel: str = "sales"

@@ -40,7 +40,11 @@ CHANNELS: Mapping[str, ChannelPolicy] = {
 
 
 class OrderSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What quote-to-order is run with."""
+    """What quote-to-order is run with.
+
+    A channel that is not named in `channels` stays as it is in `CHANNELS`: deals and order files
+    go on when a configuration speaks of a web shop alone.
+    """
 
     channels: Mapping[str, ChannelPolicy] = msgspec.field(default_factory=lambda: CHANNELS)
     give_up_after: timedelta = timedelta(hours=24)
@@ -52,3 +56,7 @@ class OrderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The longest `Prefer: wait` that is honoured."""
     deal_poll_every: timedelta = timedelta(seconds=30)
     deal_poll_overlap: timedelta = timedelta(minutes=5)
+
+    def __post_init__(self) -> None:
+        """Add the channels that were not named."""
+        msgspec.structs.force_setattr(self, "channels", {**CHANNELS, **self.channels})

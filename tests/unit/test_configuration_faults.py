@@ -3,7 +3,7 @@
 import pytest
 
 from deploy.checking import faults_of
-from deploy.profile import Settings
+from deploy.profile import Settings, configuration
 
 SYSTEMS = """
 [systems.business_central]
@@ -61,3 +61,20 @@ def test_a_secret_that_is_not_there_is_named(faults_in):
 def test_an_address_that_is_not_there_is_named(faults_in):
     """Found by the check, not by the start."""
     assert set(faults_in(SYSTEMS + '[gateway]\nredis = "env:NO_REDIS"\n')) == {"gateway.redis"}
+
+
+def test_a_channel_of_ones_own_takes_none_away(faults_in, tmp_path):
+    """Deals of the CRM still have theirs when the file speaks of a shop alone."""
+    shop = '[orders.channels.shop]\npricing = "ignore"\n[sales.channels]\nfrontend = "shop"\n'
+    assert faults_in(SYSTEMS + shop) == {}
+
+    told = configuration(Settings(config=tmp_path / "crossdock.toml"))
+    assert set(told.orders.channels) == {"sales", "crm", "order-file", "shop"}
+    assert told.sales.channels == {"frontend": "shop"}
+
+
+def test_a_channel_without_a_policy_is_named(faults_in):
+    """Its orders would be refused one by one, each as if the caller had been wrong."""
+    [fault] = faults_in(SYSTEMS + '[sales.channels]\nfrontend = "sale"\n').values()
+
+    assert (fault.place, fault.nearest) == ("sales.channels.frontend", "sales")
