@@ -2,6 +2,8 @@
 
 A slug never changes its meaning. `type` is the reference `/problems/<slug>`, served by the gateway
 as a page a person can read. A problem never carries a vendor's text, a stack or the request's URL.
+
+More than 400 lines: a catalogue is one table, and a row reads better on lines of its own.
 """
 
 from collections.abc import Iterable, Mapping

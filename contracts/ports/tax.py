@@ -12,7 +12,14 @@ READ = "system:tax:read"
 class Tax(Protocol):
     """The tax engine: our own table of regimes, or a service behind the same port."""
 
-    @operation("POST", "/assessments", scope=READ, limit="checks", examples={"body": examples.SALE})
+    @operation(
+        "POST",
+        "/assessments",
+        scope=READ,
+        limit="checks",
+        problems=("amount-too-large",),
+        examples={"body": examples.SALE},
+    )
     async def assess(self, body: TaxedSale) -> TaxAssessment:
         """Answer the regime of a sale and its tax, by rate."""
         ...
