@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from msgspec import structs
 from sqlalchemy import Connection
@@ -63,6 +63,9 @@ from runtime.journal.signalling import (
 from runtime.journal.tables import Tables
 from runtime.journal.times import to_micros
 from runtime.store.engine import Store
+from runtime.store.writer import Alone
+
+T = TypeVar("T")
 
 log = logging.getLogger("crossdock.journal")
 
@@ -182,10 +185,9 @@ class Journal:
             # Even if the caller goes away meanwhile, what was born leased must be worked on.
             trace = current().traceparent
             written.add_done_callback(partial(self._born, worker, new, process, trace))
+        written.add_done_callback(partial(self._announce, new))
         accepted = await asyncio.shield(written)
         self.crash_points.passing(AFTER_ACCEPT)
-        if accepted.created:
-            self._announce(new)
         return accepted
 
     async def signal(
@@ -202,10 +204,7 @@ class Journal:
             data=encode(data),
             at=to_micros(self.clock.now()),
         )
-        result = await self.store.submit(self._signalling, new)
-        self.crash_points.passing(AFTER_SIGNAL_COMMIT)
-        self._wake()
-        return result
+        return await self._heard(self.store.submit(self._signalling, new))
 
     async def publish(
         self,
@@ -228,11 +227,7 @@ class Journal:
             signals=[addressed(signal, at) for signal in signals],
             starts=[self._begin(start, None)[0] for start in starts],
         )
-        published = await self.store.submit(self._publishing, message)
-        self.crash_points.passing(AFTER_SIGNAL_COMMIT)
-        if published.new:
-            self._wake()
-        return published
+        return await self._heard(self.store.submit(self._publishing, message))
 
     async def remedy(
         self,
@@ -273,9 +268,7 @@ class Journal:
             self._auditing(connection, [audited])
             self._signalling(connection, [signal])
 
-        await self.store.write(act)
-        self.crash_points.passing(AFTER_SIGNAL_COMMIT)
-        self._wake()
+        await self._heard(self.store.submit(Alone(act), None))
 
     # Out.
 
@@ -438,8 +431,14 @@ class Journal:
                 )
         worker.keep_promise(held, process.lane)
 
-    def _announce(self, new: NewProcess) -> None:
-        if self._worker is None:
+    def _announce(self, new: NewProcess, written: asyncio.Future[Accepted]) -> None:
+        """Have a new process and its events looked for, whether or not the caller is still there.
+
+        Nobody else would tell the worker before its next look, which may be a minute away.
+        """
+        if self._worker is None or written.cancelled() or written.exception() is not None:
+            return
+        if not written.result().created:
             return
         if new.deliveries:
             self._worker.wake_deliveries()
@@ -452,6 +451,17 @@ class Journal:
         self.crash_points.passing(DURING_RECOVERY)
         return orphans
 
-    def _wake(self) -> None:
-        if self._worker is not None:
+    async def _heard(self, written: asyncio.Future[T]) -> T:
+        """Wait for a commit after which a process is to be looked at.
+
+        It will be, also when the caller goes away meanwhile: what was written stays written.
+        """
+        written.add_done_callback(self._wake)
+        result = await asyncio.shield(written)
+        self.crash_points.passing(AFTER_SIGNAL_COMMIT)
+        return result
+
+    def _wake(self, written: asyncio.Future[Any]) -> None:
+        is_there = not written.cancelled() and written.exception() is None
+        if is_there and self._worker is not None:
             self._worker.wake()

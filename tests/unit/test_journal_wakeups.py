@@ -5,9 +5,19 @@ from datetime import timedelta
 
 import pytest
 
-from runtime.journal.process import Again, Lane, Lifecycle, Move, ProcessType, Start
+from runtime.journal.process import Again, Lane, Lifecycle, Move, ProcessType, Start, Term
 from runtime.journal.worker import Worker
-from tests.journal_orders import SOON, Order, RunningClock, a_journal, an_open_store
+from tests.journal_orders import (
+    SOON,
+    Order,
+    RunningClock,
+    Vendor,
+    a_journal,
+    an_open_store,
+    an_order,
+    at_work,
+    the_order_process,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -71,3 +81,41 @@ async def test_a_timer_of_one_lane_survives_a_look_into_another(tmp_path):
 
         assert end.state == "over"
         await worker.drain(timedelta(seconds=1))
+
+
+async def test_a_signal_whose_sender_goes_away_is_acted_on_at_once(tmp_path):
+    """The client hangs up while the signal is made durable: it counts, and not a minute later."""
+    vendor = Vendor()
+    async with at_work(f"sqlite:///{tmp_path}/journal.db", [the_order_process(vendor)]) as journal:
+        accepted = await journal.accept(an_order())
+        await journal.wait_for(accepted.process_id, {"shipping"}, SOON)
+        await asyncio.sleep(0.1)  # the worker has gone to sleep
+
+        await given_up(journal.signal(accepted.process_id, "shipped", {}, "S-1"))
+
+        process = await journal.wait_for(accepted.process_id, {"completed"}, SOON)
+        assert process.state == "completed"
+
+
+async def test_a_process_whose_caller_goes_away_begins_when_it_is_due(tmp_path):
+    """Accepted is accepted, also where nobody waits for the answer any more."""
+    vendor = Vendor()
+    async with at_work(f"sqlite:///{tmp_path}/journal.db", [the_order_process(vendor)]) as journal:
+        await asyncio.sleep(0.1)  # the worker has gone to sleep
+        due = journal.clock.now() + timedelta(milliseconds=200)
+
+        await given_up(journal.accept(an_order("LEFT", due=due)))
+
+        (known,) = await journal.find(Term(kind="reference", value="LEFT"))
+        process = await journal.wait_for(known.id, {"shipping"}, SOON)
+        assert process.state == "shipping"
+
+
+async def given_up(asked):
+    """Ask, and go away before the answer; what was asked is written all the same."""
+    task = asyncio.create_task(asked)
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()
+    await asyncio.sleep(0.1)
