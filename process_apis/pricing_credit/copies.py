@@ -14,6 +14,7 @@ import msgspec
 
 from contracts.context import SYSTEM, calling, current
 from contracts.outcomes import CallFailedError, Throttled, Unavailable
+from process_apis.pricing_credit.pulse import Pulse
 from process_apis.pricing_credit.settings import CopySettings
 from runtime.clock import Clock
 
@@ -51,7 +52,8 @@ class Copies(Generic[K, V]):
     """Copies of one kind of record, at most `settings.size` of them, oldest read evicted first.
 
     `load` answers the records of the keys it is given, leaving out those that do not exist, and
-    raises `CallFailedError` when the authority gives no answer.
+    raises `CallFailedError` when the authority gives no answer. With a `pulse`, a copy is firm only
+    while the authority is known to answer.
     """
 
     def __init__(
@@ -61,8 +63,10 @@ class Copies(Generic[K, V]):
         *,
         settings: CopySettings,
         clock: Clock,
+        pulse: Pulse | None = None,
     ) -> None:
         self._name = name
+        self._pulse = pulse
         self._load = load
         self._settings = settings
         self._clock = clock
@@ -85,6 +89,9 @@ class Copies(Generic[K, V]):
     def firm(self, keys: Iterable[K]) -> Found[K, V] | None:
         """Answer at once if every copy is firm; None means that `get` must be awaited."""
         now = self._clock.monotonic()
+        pulse = self._pulse
+        if pulse is not None and not (pulse.alive and pulse.is_fresh(now)):
+            return None
         values: dict[K, V] = {}
         absent: list[K] = []
         oldest: datetime | None = None
@@ -117,6 +124,9 @@ class Copies(Generic[K, V]):
             done, _ = await asyncio.wait(flights, timeout=budget)
             for flight in done:
                 flight.result()  # a bug in a loader is raised here, not swallowed
+        elif keys and self._pulse is not None and not self._pulse.is_fresh(now):
+            first = next(iter(keys))
+            await self._pulse.feel(lambda: self._flight_of(first, now), deadline)
         return self._best(keys)
 
     def put(self, key: K, value: V) -> None:
@@ -132,6 +142,8 @@ class Copies(Generic[K, V]):
         """Take every copy held as the authority's word at `as_of`, unless it is doubted."""
         self._confirmed_as_of = as_of
         self._confirmed_at = read_at
+        if self._pulse is not None:
+            self._pulse.beat()
 
     def doubt(self, keys: Iterable[K]) -> None:
         """Stop trusting these copies; they stay as stale ones until they are read again."""
@@ -171,7 +183,13 @@ class Copies(Generic[K, V]):
                 batch = grounded[start : start + step]
                 flight = asyncio.create_task(self._fly(batch), name=f"copies-{self._name}")
                 self._flights.update(dict.fromkeys(batch, flight))
+                if self._pulse is not None:
+                    self._pulse.follow(flight)
         return {self._flights[key] for key in wanted if key in self._flights}
+
+    def _flight_of(self, key: K, now: float) -> asyncio.Task[None] | None:
+        """Read one record again, to feel whether its authority answers."""
+        return next(iter(self._flights_for([key], now)), None)
 
     async def _fly(self, keys: list[K]) -> None:
         """Read `keys` on behalf of everybody: under its own budget, not under one caller's."""
@@ -191,6 +209,8 @@ class Copies(Generic[K, V]):
                 if key in self._overtaken:
                     self._entries[key].doubted = True
             self._trouble = None
+            if self._pulse is not None:
+                self._pulse.beat()
         except CallFailedError as failed:
             self._note_trouble(failed)
         finally:
@@ -203,6 +223,8 @@ class Copies(Generic[K, V]):
             case Unavailable(system=system):
                 self._trouble = f"{system} is not available"
                 pause = self._settings.pause
+                if self._pulse is not None:
+                    self._pulse.missed()
             case Throttled(system=system, retry_after=pause):
                 self._trouble = f"{system} is limiting calls"
             case other:
@@ -232,12 +254,14 @@ class Copies(Generic[K, V]):
                 absent.append(key)
             else:
                 values[key] = entry.value
-        firm = not lacking and all(self._is_firm(entry, now) for entry in held)
+        gone = self._pulse is not None and not self._pulse.alive
+        firm = not (lacking or gone) and all(self._is_firm(entry, now) for entry in held)
+        silence = "the authority does not answer" if gone else "no answer in time"
         return Found(
             values=values,
             absent=absent,
             lacking=lacking,
             firm=firm,
             as_of=min((self._as_of(entry) for entry in held), default=None),
-            reason=None if firm else self._trouble or f"no answer in time ({self._name})",
+            reason=None if firm else self._trouble or f"{silence} ({self._name})",
         )

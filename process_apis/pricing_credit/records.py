@@ -19,6 +19,7 @@ from contracts.ports.crm import Crm, ProductEnquiry
 from contracts.ports.erp import Changes, Erp, ExchangeRate, PriceEnquiry
 from contracts.ports.wms import StockEnquiry, Wms
 from process_apis.pricing_credit.copies import Copies
+from process_apis.pricing_credit.pulse import Pulse
 from process_apis.pricing_credit.settings import PricingSettings
 from runtime.clock import Clock
 
@@ -60,11 +61,21 @@ class Records:
         self._clock = clock
         self._refreshed_from: datetime | None = None
         self._listing_all: _Listing | None = None
+        erp_pulse = Pulse(every=settings.pulse_every, patience=settings.pulse_patience, clock=clock)
+        wms_pulse = Pulse(every=settings.pulse_every, patience=settings.pulse_patience, clock=clock)
         self.customers: Copies[CustomerId, Customer] = Copies(
-            "customers", self._load_customers, settings=settings.customers, clock=clock
+            "customers",
+            self._load_customers,
+            settings=settings.customers,
+            clock=clock,
+            pulse=erp_pulse,
         )
         self.items: Copies[ItemId, Item] = Copies(
-            "items", self._load_items, settings=settings.items, clock=clock
+            "items",
+            self._load_items,
+            settings=settings.items,
+            clock=clock,
+            pulse=erp_pulse,
         )
         self.accounts: Copies[str, CustomerId] = Copies(
             "accounts", self._load_accounts, settings=settings.accounts, clock=clock
@@ -73,16 +84,28 @@ class Records:
             "products", self._load_products, settings=settings.accounts, clock=clock
         )
         self.ladders: Copies[PriceKey, PriceLadder] = Copies(
-            "prices", self._load_ladders, settings=settings.prices, clock=clock
+            "prices",
+            self._load_ladders,
+            settings=settings.prices,
+            clock=clock,
+            pulse=erp_pulse,
         )
         self.positions: Copies[CustomerId, CreditPosition] = Copies(
-            "credit", self._load_positions, settings=settings.credit, clock=clock
+            "credit",
+            self._load_positions,
+            settings=settings.credit,
+            clock=clock,
+            pulse=erp_pulse,
         )
         self.rates: Copies[str, ExchangeRate] = Copies(
             "rates", self._load_rates, settings=settings.rates, clock=clock
         )
         self.stock: Copies[ItemId, StockPosition] = Copies(
-            "stock", self._load_stock, settings=settings.stock, clock=clock
+            "stock",
+            self._load_stock,
+            settings=settings.stock,
+            clock=clock,
+            pulse=wms_pulse,
         )
 
     async def refresh(self) -> None:

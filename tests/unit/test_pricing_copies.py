@@ -7,6 +7,7 @@ import pytest
 
 from contracts.outcomes import CallFailedError, Malformed, Throttled, Unavailable
 from process_apis.pricing_credit.copies import Copies
+from process_apis.pricing_credit.pulse import Pulse
 from process_apis.pricing_credit.settings import CopySettings
 
 pytestmark = pytest.mark.anyio
@@ -231,3 +232,65 @@ async def test_a_mistake_in_a_loader_is_not_swallowed(clock):
 
     with pytest.raises(ZeroDivisionError):
         await copies.get(["one"])
+
+
+@pytest.fixture
+def pulse(clock):
+    return Pulse(every=1.0, patience=0.05, clock=clock)
+
+
+@pytest.fixture
+def watched(authority, clock, pulse):
+    settings = CopySettings(firm_for=60, size=3, patience=0.05, pause=0.2)
+    return Copies("numbers", authority.load, settings=settings, clock=clock, pulse=pulse)
+
+
+async def test_a_young_copy_of_an_authority_that_is_gone_is_stale(watched, authority, clock):
+    """Read twenty seconds ago, good for sixty: but nobody would confirm it now."""
+    await watched.get(["one", "two"])
+    clock.seconds += 20
+    authority.failure = AWAY
+
+    found = await watched.get(["one", "two"])
+
+    assert (found.values, found.firm) == ({"one": 1, "two": 2}, False)
+    assert found.reason == "erp is not available"
+
+
+async def test_one_read_feels_the_pulse_for_everybody(watched, authority, clock):
+    """A busy second costs the authority one call, whatever is asked for."""
+    await watched.get(["one", "two"])
+    clock.seconds += 20
+    authority.calls.clear()
+
+    answers = await asyncio.gather(*(watched.get(["one", "two"]) for _ in range(50)))
+
+    assert all(answer.firm for answer in answers)
+    assert authority.calls == [["one"]]
+    assert watched.firm(["one", "two"]).firm
+
+
+async def test_an_authority_that_is_back_is_believed_at_the_next_beat(watched, authority, clock):
+    await watched.get(["one"])
+    clock.seconds += 20
+    authority.failure = AWAY
+    await watched.get(["one"])
+    authority.failure = None
+    clock.seconds += 2
+
+    found = await watched.get(["one"])
+
+    assert found.firm
+    assert found.values == {"one": 1}
+
+
+async def test_an_authority_that_is_only_slow_is_believed(watched, authority, clock):
+    """Its young copies stay firm; the caller waits no longer than the patience."""
+    await watched.get(["one"])
+    clock.seconds += 20
+    authority.gate.clear()
+
+    found = await watched.get(["one"])
+    authority.gate.set()
+
+    assert found.firm
