@@ -40,7 +40,7 @@ class PricingSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How often changed customers and items are asked for, in seconds."""
     refresh_overlap: float = 60.0
     """How far back beyond the last refresh changes are asked for, against clock differences."""
-    pulse_every: float = 1.0
+    pulse_every: float = 0.5
     """How long an answer of a system shows, in seconds, that it is there: young copies of one that
     is gone are stale."""
     pulse_patience: float = 0.5
