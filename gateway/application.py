@@ -159,9 +159,25 @@ class Gateway:
             call.reply = None
         finally:
             self.in_flight -= 1
-            for step in plan.steps:
-                if step.release is not None:
-                    step.release(call)
+            self._released(call, plan)
+
+    def _released(self, call: Call, plan: Plan) -> None:
+        """Let every policy let go, whatever befalls one of them.
+
+        A record that cannot be written, as on a full disk, must not keep a key or a place taken.
+        """
+        for step in plan.steps:
+            if step.release is None:
+                continue
+            try:
+                step.release(call)
+            except Exception as error:  # noqa: BLE001  the others are still to be released
+                self._records.event(
+                    "release_failed",
+                    correlation_id=call.correlation_id,
+                    policy=step.name,
+                    error=type(error).__name__,
+                )
 
     def _begin(self, scope: Scope, receive: Receive) -> tuple[Call, Plan]:
         """Find the operation; what no contract names still passes correlate and guard."""

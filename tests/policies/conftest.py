@@ -415,8 +415,9 @@ async def world(tmp_path, clock):
         ready: Callable[[], Any] | None = None,
         keep: MemoryKeep | None = None,
         data: Any = None,
+        records: Any = None,
     ) -> World:
-        tier, records = Tier(), KeptRecords()
+        tier, records = Tier(), records or KeptRecords()
         keep = keep or MemoryKeep()
         extra = {"ready": ready} if ready is not None else {}
         gateway = build_gateway(
