@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 
@@ -90,12 +91,13 @@ def show(order: str, client: str) -> None:
 
     async def ask(gateway: Any) -> tuple[dict[str, Any] | None, dict[str, Any]]:
         for field in ("reference", "po"):
-            page = await gateway.get(f"/operations/v1/orders?{field}={order[:35]}")
+            page = await gateway.get(f"/operations/v1/orders?{field}={quote(order[:35], safe='')}")
             if page["orders"]:
                 found = page["orders"][0]
                 return found, await gateway.get(f"/operations/v1/orders/{found['id']}/timeline")
         try:
-            return None, await gateway.get(f"/operations/v1/orders/{order}/timeline")
+            named = quote(order, safe="")
+            return None, await gateway.get(f"/operations/v1/orders/{named}/timeline")
         except RefusedError as refusal:
             if refusal.slug != "not-found":
                 raise
