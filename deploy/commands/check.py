@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-__all__ = ["command", "faults_in"]
+__all__ = ["command", "faults_in", "refuse_faulty"]
 
 _HERE = Path("crossdock.toml")
 
@@ -52,3 +52,19 @@ def faults_in(file: Path | None) -> list[str]:
         return [str(fault) for fault in faults_of(Settings.from_environment(config=file))]
     except OSError as error:
         raise click.ClickException(f"{file} cannot be read: {error.strerror}.") from None
+
+
+def refuse_faulty(consequence: str) -> None:
+    """Refuse to go on with a file that CROSSDOCK_CONFIG names and that cannot be used.
+
+    Raises:
+        click.ClickException: there are faults, each told on standard error, or there is no file.
+    """
+    file = os.environ.get("CROSSDOCK_CONFIG")
+    if not file:
+        return
+    faults = faults_in(Path(file))
+    for fault in faults:
+        click.echo(fault, err=True)
+    if faults:
+        raise click.ClickException(f"{file} cannot be used; {consequence}.")

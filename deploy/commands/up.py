@@ -5,12 +5,11 @@ import contextlib
 import os
 import sys
 import time
-from pathlib import Path
 
 import click
 
 from deploy.addresses import Addresses
-from deploy.commands.check import faults_in
+from deploy.commands.check import refuse_faulty
 from deploy.commands.naming import program
 from deploy.launching import (
     Launched,
@@ -74,13 +73,7 @@ def _prepare(addresses: Addresses) -> None:
             f"The data directory {addresses.data} cannot be made ({error.strerror}). "
             "Set CROSSDOCK_DATA to one that can."
         ) from None
-    file = os.environ.get("CROSSDOCK_CONFIG")
-    if file:
-        faults = faults_in(Path(file))
-        for fault in faults:
-            click.echo(fault, err=True)
-        if faults:
-            raise click.ClickException(f"{file} cannot be used; nothing was started.")
+    refuse_faulty("nothing was started")
 
 
 def _sandbox(addresses: Addresses, limits: str | None) -> Launched | None:

@@ -163,6 +163,19 @@ def test_explain_tells_each_policys_verdict(tmp_path):
     assert "refuse  needs operations:read" in lacks.stdout
 
 
+def test_explain_names_the_faults_of_a_configuration(tmp_path):
+    """What cannot be used cannot be explained either, and is no unexpected fault."""
+    file = tmp_path / "crossdock.toml"
+    file.write_text("[storee]\n")
+    asked = run(
+        tmp_path, "explain", "GET", "/sales/v1/orders", "--as", "crm", CROSSDOCK_CONFIG=str(file)
+    )
+
+    assert asked.returncode == 1
+    assert "Did you mean 'store'?" in asked.stderr
+    assert "cannot be used" in asked.stderr
+
+
 def test_explain_names_the_nearest_client(tmp_path):
     """A typo is answered with what was meant."""
     asked = run(tmp_path, "explain", "GET", "/sales/v1/orders", "--as", "partner-acne")
