@@ -25,7 +25,7 @@ async def house(tmp_path_factory):
 IMPATIENT = """
 [orders]
 deal_poll_every = "PT1S"
-settle_before_undo = "PT3S"
+settle_before_undo = "PT2S"
 
 [pricing]
 refresh_every = 1.0

@@ -21,7 +21,7 @@ from tests.crash.processes import Process, Stage
 
 Found = TypeVar("Found")
 
-WRITE_TIMEOUT = 2.0
+WRITE_TIMEOUT = 1.0
 """Seconds a configured system waits for a vendor's answer to a write."""
 SETTLED = 20.0
 """Seconds a story waits for something that must happen; on a quiet machine all take under one."""

@@ -112,7 +112,7 @@ async def test_a_lost_notification_is_found_by_looking(impatient):
 
     await impatient.closes(deal["id"])
     order = await one_order(impatient, deal)
-    await asyncio.sleep(2.5)  # it is looked for twice more
+    await asyncio.sleep(1.3)  # it is looked for once more
 
     assert await one_order(impatient, deal) == order
     assert await pushed(impatient, "lost_push")

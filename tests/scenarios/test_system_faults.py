@@ -13,8 +13,8 @@ DONE_THERE = {
     "an error after the commit": {"kind": "error_after", "status": 500},
     "an answer cut in the middle": {"kind": "truncated_json"},
     "half an answer": {"kind": "half_answer"},
-    "an answer that takes too long": {"kind": "slow_answer", "latency": WRITE_TIMEOUT + 1.0},
-    "a call that takes too long": {"kind": "latency", "latency": WRITE_TIMEOUT + 1.0},
+    "an answer that takes too long": {"kind": "slow_answer", "latency": WRITE_TIMEOUT + 0.5},
+    "a call that takes too long": {"kind": "latency", "latency": WRITE_TIMEOUT + 0.5},
 }
 """After these the order is there, and the caller cannot know it."""
 NOT_DONE_THERE = {
