@@ -24,6 +24,35 @@ class _Open(Struct):
     in_erp_since: datetime | None = None
 
 
+class _Customer(Struct):
+    """The orders of one customer, their sum, and the position they were last held against.
+
+    A customer may have many, and is asked for with every check.
+    """
+
+    orders: dict[str, _Open]
+    total: Decimal = Decimal(0)
+    as_of: datetime | None = None
+
+    def put(self, order: str, amount: Decimal) -> None:
+        entry = self.orders.setdefault(order, _Open(Decimal(0)))
+        self.total += amount - entry.amount
+        entry.amount = amount
+
+    def drop(self, order: str) -> None:
+        entry = self.orders.pop(order, None)
+        if entry is not None:
+            self.total -= entry.amount
+
+    def drop_known(self, as_of: datetime) -> None:
+        """Forget what the ERP's position of `as_of` includes."""
+        if as_of != self.as_of:
+            self.as_of = as_of
+            for order, entry in list(self.orders.items()):
+                if entry.in_erp_since is not None and entry.in_erp_since < as_of:
+                    self.drop(order)
+
+
 class OpenExposure:
     """Kept in memory, in company currency; filled again at the start.
 
@@ -32,23 +61,21 @@ class OpenExposure:
     """
 
     def __init__(self) -> None:
-        self._open: dict[CustomerId, dict[str, _Open]] = {}
+        self._open: dict[CustomerId, _Customer] = {}
 
     def __call__(self, customer: CustomerId, as_of: datetime) -> Decimal:
         """Answer what the ERP's position of `as_of` does not include.
 
         An order that is being checked again (`checking`) is left out.
         """
-        orders = self._open.get(customer)
-        if not orders:
+        known = self._open.get(customer)
+        if known is None:
             return Decimal(0)
-        for order, entry in list(orders.items()):
-            if entry.in_erp_since is not None and entry.in_erp_since < as_of:
-                del orders[order]
-        if not orders:
+        known.drop_known(as_of)
+        if not known.orders:
             del self._open[customer]
-        checked = _CHECKED.get()
-        return sum((one.amount for order, one in orders.items() if order != checked), Decimal(0))
+        checked = known.orders.get(_CHECKED.get() or "")
+        return known.total if checked is None else known.total - checked.amount
 
     def add(self, customer: CustomerId, order: str, amount: Decimal | None) -> bool:
         """Count an order unless it is counted already; answer whether it was news.
@@ -56,17 +83,24 @@ class OpenExposure:
         One without an amount belongs to a customer without a limit. An order is named by
         `order_token`, so that it can be counted before the journal has given it an id.
         """
-        orders = self._open.setdefault(customer, {}) if amount is not None else {}
-        if amount is None or order in orders:
+        if amount is None:
             return False
-        orders[order] = _Open(amount)
+        known = self._open.get(customer)
+        if known is None:
+            known = self._open[customer] = _Customer({})
+        if order in known.orders:
+            return False
+        known.put(order, amount)
         return True
 
     def counted(self, process: Process[OrderRecord], at: datetime) -> None:
         """The ERP has the order since `at`: its later positions include it."""
-        entry = self._open.get(process.data.customer, {}).get(_token(process))
-        if entry is not None:
+        known = self._open.get(process.data.customer)
+        entry = None if known is None else known.orders.get(_token(process))
+        if known is not None and entry is not None:
             entry.in_erp_since = at
+            if known.as_of is not None and at < known.as_of:
+                known.as_of = None  # the clock was put back: look through them once more
 
     def resumes(self, process: Process[OrderRecord]) -> None:
         """Count an order that goes on after it was held or stopped."""
@@ -82,11 +116,13 @@ class OpenExposure:
         if record.credit == "held":
             self.forget(record.customer, token)
         elif not self.add(record.customer, token, record.exposure) and record.exposure is not None:
-            self._open[record.customer][token].amount = record.exposure
+            self._open[record.customer].put(token, record.exposure)
 
     def forget(self, customer: CustomerId, order: str) -> None:
         """The order came to nothing."""
-        self._open.get(customer, {}).pop(order, None)
+        known = self._open.get(customer)
+        if known is not None:
+            known.drop(order)
 
     def forget_process(self, process: Process[OrderRecord]) -> None:
         """The order is cancelled."""

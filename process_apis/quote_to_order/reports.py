@@ -5,8 +5,18 @@ from datetime import timedelta
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
-from contracts.canonical.order import Order
+from contracts.canonical.ids import CustomerId, OrderId, SystemId
+from contracts.canonical.money import Money
+from contracts.canonical.order import (
+    Billing,
+    Commercial,
+    CreditState,
+    Fulfilment,
+    Hold,
+    OrderException,
+)
 from contracts.context import CallContext, calling
 from contracts.outcomes import CallFailedError, Throttled
 from contracts.ports.crm import Crm, OrderReport, Reports
@@ -34,7 +44,24 @@ _MOST: Final = 200
 _LONGEST_MESSAGE: Final = 250
 _BUDGET: Final = 20.0
 
-_decode = msgspec.json.Decoder(Order).decode
+
+class _Shown(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What of an order the CRM is told; its lines, most of it, are skipped over."""
+
+    id: OrderId
+    customer: CustomerId
+    net_amount: Money
+    commercial: Commercial
+    credit: CreditState
+    fulfilment: Fulfilment
+    billing: Billing
+    hold: Hold | None = None
+    exception: OrderException | None = None
+    known_as: tuple[SystemId, ...] = ()
+    quote: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Shown).decode
 
 
 class CrmReporter:

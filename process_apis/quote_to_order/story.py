@@ -1,10 +1,18 @@
 """An order's timeline, told so that a sales rep understands where it is and why."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from contracts.canonical.ids import OrderId
-from contracts.canonical.order import Order, Timeline, TimelineEntry
+from contracts.canonical.ids import OrderId, SystemId
+from contracts.canonical.order import (
+    Commercial,
+    Fulfilment,
+    Hold,
+    Order,
+    OrderException,
+    Timeline,
+    TimelineEntry,
+)
 from process_apis.quote_to_order.records import view_of
 from runtime.journal.process import Entry, Process
 
@@ -40,7 +48,22 @@ _SYSTEMS = {
 }
 
 
-def message_of(order: Order) -> str:  # noqa: PLR0911  # one sentence a row, as in a table
+class _Where(Protocol):
+    """What of an order its one sentence rests on."""
+
+    @property
+    def commercial(self) -> Commercial: ...
+    @property
+    def fulfilment(self) -> Fulfilment: ...
+    @property
+    def hold(self) -> Hold | None: ...
+    @property
+    def exception(self) -> OrderException | None: ...
+    @property
+    def known_as(self) -> tuple[SystemId, ...]: ...
+
+
+def message_of(order: _Where) -> str:  # noqa: PLR0911  # one sentence a row, as in a table
     """Say in one sentence where an order is and what it waits for."""
     if order.commercial == "cancelled":
         return "Cancelled; everything done for it was undone."
