@@ -19,6 +19,7 @@ from deploy.order_files.outcomes import Accepted, Outcome, Refused, Undelivered
 __all__ = ["Books", "Difference", "ErpBook", "Side", "reconcile", "tally"]
 
 ORDER_POSTED: Final = "salesOrders.create"
+ORDER_DELETED: Final = "salesOrders.delete"
 CREDIT_PREFIX: Final = "salesCreditMemos."
 
 
@@ -62,9 +63,13 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ErpBook(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ERP posted for a document, by its number: the amounts of every posting."""
+    """What the ERP posted for a document, by its number: the amounts of every posting.
+
+    Those of the documents `in_other_currency` are not comparable with the file's.
+    """
 
     postings: dict[str, list[Decimal]]
+    in_other_currency: frozenset[str] = frozenset()
 
     def amount(self, number: str) -> Decimal | None:
         """Answer the net amount posted for a document, None when it never was."""
@@ -98,14 +103,33 @@ class Books(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def tally(entries: Iterable[LedgerEntry], documents: Mapping[str, Document]) -> ErpBook:
-    """Collect the ERP's postings for these documents; the ERP keeps references in capitals."""
-    postings: dict[str, list[Decimal]] = {}
+    """Collect the ERP's postings for these documents; the ERP keeps references in capitals.
+
+    An order that was deleted again is not posted any more.
+    """
+    standing: dict[str, list[LedgerEntry]] = {}
     by_reference = {number.upper(): document for number, document in documents.items()}
     for entry in entries:
         document = by_reference.get((entry.external_reference or "").upper())
-        if document is not None and _posts(entry, document) and entry.amount is not None:
-            postings.setdefault(document.number, []).append(entry.amount)
-    return ErpBook(postings=postings)
+        if document is None:
+            continue
+        posted = standing.setdefault(document.number, [])
+        if document.kind == "order" and entry.operation == ORDER_DELETED:
+            posted[:] = [one for one in posted if one.entity != entry.entity]
+        elif _posts(entry, document) and entry.amount is not None:
+            posted.append(entry)
+    return ErpBook(
+        postings={
+            number: [one.amount for one in posted if one.amount is not None]
+            for number, posted in standing.items()
+            if posted
+        },
+        in_other_currency=frozenset(
+            number
+            for number, posted in standing.items()
+            if any((one.currency or CURRENCY) != CURRENCY for one in posted)
+        ),
+    )
 
 
 def _posts(entry: LedgerEntry, document: Document) -> bool:
@@ -226,7 +250,9 @@ class _Comparison:
             self._differs(document, "not in the ERP", journalled)
             return
         self.erp.add(kind, sum(posted, Decimal(0)))
-        if posted[0] != net:
+        if document.number in self._book.in_other_currency:
+            self._differs(document, "the ERP has another currency", journalled)
+        elif posted[0] != net:
             self._differs(document, "the ERP has another amount", journalled)
 
     def _differs(self, document: Document, what: str, journalled: Decimal | None) -> None:
