@@ -2,8 +2,8 @@
 
 Construction connects to nothing and starts nothing; it makes the data directory, and in it the key
 that signs promises and the access log. `System.start` opens the store and begins to work,
-`System.stop` lets running steps finish. Every adapter can be replaced by a keyword (`Parts`), which is how a campaign
-plants a defect and how a test hands in a world of its own.
+`System.stop` lets running steps finish. Every adapter can be replaced by a keyword (`Parts`), which
+is how a campaign plants a defect and how a test hands in a world of its own.
 """
 
 import asyncio
