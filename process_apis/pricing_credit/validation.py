@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from contracts.canonical.ids import ItemId
+from contracts.canonical.ids import ItemId, number_of
 from contracts.canonical.money import Money, money
 from contracts.canonical.order import OrderLineRequest
 from contracts.canonical.party import Address, Customer
@@ -78,7 +78,7 @@ def item_findings(facts: Facts) -> list[Finding]:
     if facts.items.absent:
         gone = set(facts.items.absent)
         faults = tuple(
-            Fault(pointer=f"/lines/{i}/item", detail=f"The ERP has no item {item}.")
+            Fault(pointer=f"/lines/{i}/item", detail=f"The ERP has no item {number_of(item)}.")
             for i, item in enumerate(facts.item_ids)
             if item in gone
         )
