@@ -25,7 +25,9 @@ from system_apis.crm.salesforce.settings import SalesforceSettings
 from system_apis.erp.business_central.settings import BusinessCentralSettings
 from system_apis.wms.shiphero.settings import ShipHeroSettings
 
-BUSINESS_CENTRAL: Final = Allowance(windows=(Window(limit=6000, seconds=300),), concurrency=5)
+BUSINESS_CENTRAL: Final = Allowance(
+    windows=(Window(limit=6000, seconds=300, ahead_seconds=1.0),), concurrency=5
+)
 """Per user: 6,000 requests in any five minutes, five running at once."""
 SHIPHERO: Final = Allowance(
     windows=(Window(limit=7000, seconds=300),), bucket=Bucket(capacity=4004, restore=60)

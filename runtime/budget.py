@@ -9,8 +9,9 @@ sending and its answer. We count a call under way in full, and let what it used 
 window's length after its *end*, the latest instant it can have been counted. So the vendor's count
 is never above ours; what is lost is one call's duration per window (50 ms of 300 s).
 
-The low lanes leave a reserve untouched, so that an urgent call does not wait for a flood's window
-to pass. This is the memory of one process: many workers on one account need a shared one.
+The low lanes leave a reserve untouched and keep an even pace (`Window.ahead_seconds`), so that
+urgent calls do not wait for a flood's window to pass. This is the memory of one process: many
+workers on one account need a shared one.
 """
 
 import asyncio
@@ -198,7 +199,7 @@ class _Account:
         rank = LANES.get(lane or call.criticality, _HIGH)
         now = self._clock.monotonic()
         if not self._queued(rank) and self._free(now, cost, rank):
-            self._take(cost)
+            self._take(now, cost)
             return
         left = call.remaining(now)
         patience = self._allowance.longest_wait
@@ -259,10 +260,10 @@ class _Account:
             longest = max(longest, meter.wait(now, cost, high=high, ahead=ahead))
         return longest
 
-    def _take(self, cost: float) -> None:
+    def _take(self, now: float, cost: float) -> None:
         self._running += 1
         for meter in self._meters:
-            meter.take(cost)
+            meter.take(now, cost)
 
     async def _queue(self, rank: int, cost: float, patience: float) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -297,7 +298,7 @@ class _Account:
                 if not self._free(now, cost, rank):
                     self._wake_in(now, self._wait(now, cost, rank))
                     return
-                self._take(cost)
+                self._take(now, cost)
                 turn.set_result(None)
             heapq.heappop(self._waiting)
 

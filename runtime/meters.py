@@ -22,10 +22,15 @@ _ROUNDING = 0.001
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """At most `limit` calls in any span of `seconds`."""
+    """At most `limit` calls in any span of `seconds`.
+
+    The low lanes may run `ahead_seconds` ahead of an even pace. Without it a flood may use a whole
+    window at once, and whatever exceeds the reserve then waits until that window has passed.
+    """
 
     limit: int
     seconds: float
+    ahead_seconds: float | None = None
 
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +47,7 @@ class Meter(Protocol):
         """Answer in how many seconds `cost` could be taken after `ahead` like it; 0 for now."""
         ...
 
-    def take(self, cost: float) -> None:
+    def take(self, now: float, cost: float) -> None:
         """Count a call that starts."""
         ...
 
@@ -59,6 +64,9 @@ class WindowMeter:
         self._ended: deque[float] = deque()
         self._running = 0
         self._low = max(1, window.limit - round(window.limit * reserve))
+        self._apart = window.seconds / self._low
+        self._even = float("-inf")
+        """When the next call would be due if all of them, urgent ones too, had come evenly."""
 
     def used(self, now: float) -> int:
         """How many calls the window holds, those under way included."""
@@ -82,16 +90,25 @@ class WindowMeter:
     def wait(self, now: float, cost: float, *, high: bool, ahead: int = 0) -> float:  # noqa: ARG002  # calls
         """Answer in how many seconds there is room, as `Meter.wait`."""
         limit = self.window.limit if high else self._low
+        early = 0.0 if high else self._early(now, ahead)
         over = self.used(now) + ahead - limit
         if over < 0:
-            return 0.0
+            return early
         if over >= len(self._ended):
             return self.window.seconds  # all are under way: the earliest end is not known yet
-        return self._ended[over] + self.window.seconds - now
+        return max(early, self._ended[over] + self.window.seconds - now)
 
-    def take(self, cost: float) -> None:  # noqa: ARG002  # calls
+    def _early(self, now: float, ahead: int) -> float:
+        """By how much a low call would be too far ahead of an even pace."""
+        allowed = self.window.ahead_seconds
+        if allowed is None:
+            return 0.0
+        return max(0.0, self._even + ahead * self._apart - allowed - now)
+
+    def take(self, now: float, cost: float) -> None:  # noqa: ARG002  # calls
         """Count a call that starts."""
         self._running += 1
+        self._even = max(self._even, now) + self._apart
 
     def end(self, now: float, reserved: float, charged: float) -> None:  # noqa: ARG002  # see above
         """Count a call that ended."""
@@ -124,7 +141,7 @@ class BucketMeter:
         short = cost * (1 + ahead) - self.left(now) + kept
         return max(0.0, short / self.bucket.restore)
 
-    def take(self, cost: float) -> None:
+    def take(self, now: float, cost: float) -> None:  # noqa: ARG002  # credits
         """Count a call that starts."""
         self._aside += cost
 
@@ -154,7 +171,7 @@ class DailyMeter:
             return 0.0  # one call finds out whether the vendor has let some return
         return max(1.0, self._asked_again_at - now)
 
-    def take(self, cost: float) -> None:  # noqa: ARG002  # counts calls
+    def take(self, now: float, cost: float) -> None:  # noqa: ARG002  # counts calls
         """Count a call that starts."""
         self._running += 1
 

@@ -150,6 +150,46 @@ async def test_an_urgent_call_goes_at_once_though_a_flood_has_used_the_window(ti
     await flood.stops()
 
 
+async def test_urgent_calls_without_end_go_at_once_beside_a_flood(time):
+    """Not only as many as the reserve holds: two orders a second, five calls each, for minutes."""
+    vendor = SlidingWindow(limit=6000, seconds=300, monotonic=time.monotonic)
+    window = Window(limit=6000, seconds=300, ahead_seconds=1.0)
+    broker = broker_of(time, windows=(window,), concurrency=5, reserve=0.015)
+    flood = Flood(time, broker, vendor.admit, workers=60)
+    waits = []
+
+    async def orders():
+        while True:
+            asked = time.seconds
+            for _ in range(5):
+                async with broker.spend("erp", 1, "capture"):
+                    await time.sleep(0.05)
+                    flood.throttled += vendor.admit() is not None
+            waits.append(time.seconds - asked)
+            await time.sleep(max(0.0, asked + 0.5 - time.seconds))
+
+    await time.passes(200)
+    ordering = asyncio.create_task(orders())
+    await time.passes(600)
+    ordering.cancel()
+    await flood.stops()
+
+    assert len(waits) > 390
+    assert max(waits) <= 2
+    assert flood.throttled == 0
+
+
+async def test_a_flood_that_keeps_an_even_pace_still_uses_what_is_allowed(time):
+    vendor = SlidingWindow(limit=6000, seconds=300, monotonic=time.monotonic)
+    window = Window(limit=6000, seconds=300, ahead_seconds=1.0)
+    broker = broker_of(time, windows=(window,), concurrency=5, reserve=0.015)
+    flood = Flood(time, broker, vendor.admit, workers=20)
+    await time.passes(600)
+    await flood.stops()
+    assert flood.throttled == 0
+    assert flood.done >= 0.98 * 6000 * 2
+
+
 async def test_higher_lanes_first_and_first_come_first_served_within_a_lane(time):
     broker = broker_of(time, concurrency=1)
     order = []
