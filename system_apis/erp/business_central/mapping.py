@@ -23,7 +23,7 @@ from contracts.canonical.ids import (
     number_of,
 )
 from contracts.canonical.item import Item
-from contracts.canonical.money import Money, money
+from contracts.canonical.money import Money, money, rounded
 from contracts.canonical.party import Address, Block, Customer
 from contracts.canonical.pricing import PriceLadder, PriceStep
 from contracts.ports.erp import ErpOrder, ErpOrderLine, ExchangeRate, PlaceErpOrder
@@ -290,22 +290,30 @@ def order_of_invoices(found: Sequence[wire.Invoice], reference: str, local: str)
 
 
 def order_of_shipments(found: Sequence[wire.Shipment], reference: str, local: str) -> ErpOrder:
-    """Map an order of which only shipments are left: invoiced together with others."""
+    """Map an order of which only shipments are left: invoiced together with others.
+
+    Shipments carry no amounts: they are worked out as the vendor does, each line rounded before
+    and after its discount, tax on what is taxed at one rate.
+    """
     first = found[0]
     currency = first.currency_code or local
-    net = gross = Decimal(0)
+    taxed: dict[Decimal, Decimal] = {}
     for shipment in found:
         for line in shipment.sales_shipment_lines:
-            amount = line.quantity * _net(line.unit_price, line.discount_percent)
-            net += amount
-            gross += amount * (1 + line.tax_percent / _HUNDRED)
+            full = rounded(line.quantity * line.unit_price, currency)
+            amount = full - rounded(full * line.discount_percent / _HUNDRED, currency)
+            taxed[line.tax_percent] = taxed.get(line.tax_percent, Decimal(0)) + amount
+    net = sum(taxed.values(), Decimal(0))
+    tax = sum(
+        (rounded(amount * rate / _HUNDRED, currency) for rate, amount in taxed.items()), Decimal(0)
+    )
     return ErpOrder(
         id=first.id,
         number=first.order_number or first.number,
         reference=reference,
         customer=customer_id(first.customer_number),
         net_amount=money(net, currency),
-        gross_amount=money(gross, currency),
+        gross_amount=money(net + tax, currency),
         found=True,
         state="completed",
     )
