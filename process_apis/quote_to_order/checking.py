@@ -13,6 +13,7 @@ from contracts.canonical.party import Customer
 from contracts.ports.pricing_credit import PricingCredit, QuoteCheck, QuoteValidation
 from contracts.problems import ProblemError
 from process_apis.quote_to_order import decisions, outcomes, remedies
+from process_apis.quote_to_order.deals import whole_id
 from process_apis.quote_to_order.decisions import Judgement
 from process_apis.quote_to_order.lifecycle import ORDER
 from process_apis.quote_to_order.records import OrderRecord, changed
@@ -104,6 +105,20 @@ def as_told(
     )
     honouring = msgspec.structs.replace(policy, pricing="honour")
     return msgspec.structs.replace(request, lines=lines), honouring
+
+
+def ordered_already(
+    process: Process[OrderRecord], context: StepContext, reference: str
+) -> Move[OrderRecord]:
+    """Stop a deal for which a channel has placed an order of its own: somebody decides."""
+    return outcomes.stopped(
+        process,
+        context,
+        ORDER,
+        event="stopped",
+        category=Category.MASTER_DATA_MISMATCH,
+        says=f"The deal was ordered already, as {reference}; cancel one of the two.",
+    )
 
 
 def after_check(
@@ -250,4 +265,6 @@ def terms_of(record: OrderRecord) -> tuple[Term, ...]:
     terms = [Term(kind="customer", value=record.customer)]
     if record.po_number is not None:
         terms.append(Term(kind="po", value=record.po_number))
+    if record.quote is not None:
+        terms.append(Term(kind="deal", value=whole_id(record.quote)))
     return tuple(terms)

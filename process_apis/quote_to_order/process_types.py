@@ -32,7 +32,13 @@ def process_types(
 ) -> tuple[ProcessType[Any], ...]:
     """Answer the process types that the journal must know to carry orders and credits."""
     orders = OrderSteps(
-        pricing=pricing, erp=erp, wms=wms, crm=crm, settings=settings, exposure=exposure
+        pricing=pricing,
+        erp=erp,
+        wms=wms,
+        crm=crm,
+        settings=settings,
+        exposure=exposure,
+        queries=queries,
     )
     credits_ = CreditSteps(erp=erp, queries=queries, settings=settings)
     return (

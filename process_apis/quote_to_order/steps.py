@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, Final
 
 from contracts.canonical.money import Money
 from contracts.context import CallContext, calling
@@ -14,10 +15,14 @@ from process_apis.quote_to_order import checking, exposure, outcomes
 from process_apis.quote_to_order.exposure import OpenExposure
 from process_apis.quote_to_order.lifecycle import ORDER
 from process_apis.quote_to_order.outcomes import ERP_ORDER, WMS_ORDER
+from process_apis.quote_to_order.queries import OrderQueries
 from process_apis.quote_to_order.records import OrderRecord, changed
 from process_apis.quote_to_order.settings import OrderSettings
 from runtime.journal.incidents import Category
 from runtime.journal.process import Again, Move, Process, Says, Step, StepContext, Wait
+
+_FEW: Final = 10
+"""So many orders of one deal are looked at."""
 
 Outcome = Move[OrderRecord] | Again[OrderRecord] | Wait
 
@@ -49,6 +54,7 @@ class OrderSteps:
         crm: Crm,
         settings: OrderSettings,
         exposure: OpenExposure,
+        queries: OrderQueries,
     ) -> None:
         self._pricing = pricing
         self._erp = erp
@@ -56,6 +62,7 @@ class OrderSteps:
         self._crm = crm
         self._settings = settings
         self._exposure = exposure
+        self._queries = queries
 
     def by_state(self) -> Mapping[str, Step[OrderRecord]]:
         """Answer the step of each state in which something is done."""
@@ -141,6 +148,10 @@ class OrderSteps:
             raise ValueError(f"{process.reference} names no deal")
         try:
             with working(process, context):
+                others = await self._queries.by_term("deal", (process.key,), None, _FEW)
+                twin = next((one for one in others if _stands_beside(process, one)), None)
+                if twin is not None:
+                    return checking.ordered_already(process, context, twin.reference)
                 deal = await self._crm.get_deal(record.quote)
                 if not deal.won:
                     return checking.not_won(process, context)
@@ -222,6 +233,11 @@ class OrderSteps:
             doing=doing,
             give_up_after=self._settings.give_up_after,
         )
+
+
+def _stands_beside(process: Process[OrderRecord], other: Process[Any]) -> bool:
+    """Tell whether another order of the same deal is, or may come to be, in the ERP."""
+    return other.id != process.id and other.state not in {"cancelled", "withdrawing"}
 
 
 def erp_order(process: Process[OrderRecord], *, in_doubt: bool) -> PlaceErpOrder:

@@ -121,6 +121,23 @@ async def test_an_amendment_in_two_currencies_is_refused(world):
     assert refused.value.problem.slug == "currency-mismatch"
 
 
+async def test_a_deal_that_a_rep_ordered_already_is_not_ordered_again_when_it_is_won(world):
+    """The order names its deal, then the CRM tells that it was won: a person decides, once."""
+    deal = world.has_deal()
+    reply = await world.place(an_order(quote=deal.id), key="BY-HAND")
+    await world.reaches(reply.body.id, fulfilment="released")
+
+    await world.orders.deal_won(deal.id, "N-1")
+    (view,) = await world.until(world.exceptions, what="the exception")
+
+    assert "BY-HAND" in view.exception.detail
+    assert world.erp.ledger == [("order", "BY-HAND")]
+
+    await world.mends(view.order, "cancel")
+    await world.reaches(view.order, commercial="cancelled")
+    assert world.erp.ledger == [("order", "BY-HAND")]
+
+
 def placings(world):
     return [call for call in world.erp.calls if call.startswith("place")]
 
