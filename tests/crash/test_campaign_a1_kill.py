@@ -13,7 +13,6 @@ async def test_forty_kills_lose_and_double_nothing(tmp_path):
 
     assert run.counts, run
     assert run.verdict.clean, run
-    assert run.slowest_restart <= 5, run
 
 
 async def test_killed_between_the_erp_and_the_journal_it_looks_before_it_creates_again(tmp_path):
