@@ -101,7 +101,7 @@ class QuoteToOrderApi:
         try:
             record = await self._intake.order(body, policy, key, call)
         except ProblemError as refused:
-            return await self._as_first_accepted(call, PLACE, key, refused)
+            return await self._as_first_accepted(call, PLACE, body, refused)
         order = OrderId(self._mint())
         reference = decisions.reference_for(key)
         shown = order_view(
@@ -137,7 +137,7 @@ class QuoteToOrderApi:
         try:
             record = await self._intake.credit(body, call)
         except ProblemError as refused:
-            return await self._as_first_accepted(call, CREDIT, key, refused)
+            return await self._as_first_accepted(call, CREDIT, body, refused)
         terms = [Term(kind="customer", value=record.customer)]
         if record.po_number is not None:
             terms.append(Term(kind="po", value=record.po_number))
@@ -313,21 +313,20 @@ class QuoteToOrderApi:
         return reply_of(process, 201 if process.state in _CONFIRMED and wait else 202)
 
     async def _as_first_accepted(
-        self, call: CallContext, operation: str, key: str, refused: ProblemError
+        self,
+        call: CallContext,
+        operation: str,
+        body: PlaceOrder | CreditRequest,
+        refused: ProblemError,
     ) -> Reply[Order]:
         """A repeated call is answered as the first one, whatever has changed since."""
-        reference = decisions.reference_for(key)
         with durably():
-            found = await self._journal.find(Term(kind="reference", value=reference))
-        for known in found:
-            process = await self._journal.get(known.id)
-            if (process.consumer, process.operation, process.key) == (
-                call.consumer,
-                operation,
-                key,
-            ):
-                return await self._answer(process.id, call)
-        raise refused
+            known = await self._journal.known(call.consumer, operation, _key_of(call))
+        if known is None:
+            raise refused
+        if known.fingerprint != _fingerprint_of(call, body):
+            raise refuse("idempotency-key-reused", order=known.process_id)
+        return await self._answer(known.process_id, call)
 
     def _wait_of(self, call: CallContext) -> timedelta:
         """How long the caller would rather wait, within what it and we can afford."""

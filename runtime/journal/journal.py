@@ -49,7 +49,7 @@ from runtime.journal.process import (
     Term,
 )
 from runtime.journal.propagation import Subscriber
-from runtime.journal.reading import Page, Query, Reading
+from runtime.journal.reading import Known, Page, Query, Reading
 from runtime.journal.signalling import (
     Message,
     NewSignal,
@@ -275,6 +275,10 @@ class Journal:
     async def get(self, process_id: str) -> Process[Any]:
         """One process with its data. Raises `UnknownProcess`."""
         return await self.store.read(lambda c: self._reading.process(c, process_id))
+
+    async def known(self, consumer: str, operation: str, key: str) -> Known | None:
+        """The process that a caller's key began; None if it began none."""
+        return await self.store.read(lambda c: self._reading.known(c, consumer, operation, key))
 
     async def find(self, term: Term) -> tuple[Snapshot, ...]:
         """Processes by a business id, newest first. Kind `reference` finds by reference."""

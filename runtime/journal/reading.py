@@ -35,6 +35,13 @@ class Page(Struct, frozen=True, kw_only=True):
     cursor: str | None
 
 
+class Known(Struct, frozen=True, kw_only=True):
+    """The process a key began, and what tells whether a call is the same as its first."""
+
+    process_id: str
+    fingerprint: str
+
+
 _BRIEF = (
     process.c.id,
     process.c.kind,
@@ -63,6 +70,18 @@ class Reading:
         if row is None:
             raise UnknownProcess(process_id)
         return self._types.process(row)
+
+    def known(
+        self, connection: Connection, consumer: str, operation: str, key: str
+    ) -> Known | None:
+        """The process that a caller's key began, if there is one."""
+        query = select(process.c.id, process.c.fingerprint).where(
+            process.c.consumer == consumer,
+            process.c.operation == operation,
+            process.c.key == key,
+        )
+        row = connection.execute(query).first()
+        return None if row is None else Known(process_id=row.id, fingerprint=row.fingerprint)
 
     def find(self, connection: Connection, asked: Term) -> tuple[Snapshot, ...]:
         """Processes known by a business id, newest first, at most 100."""

@@ -138,6 +138,34 @@ async def test_a_deal_that_a_rep_ordered_already_is_not_ordered_again_when_it_is
     assert world.erp.ledger == [("order", "BY-HAND")]
 
 
+async def test_a_repeat_is_answered_as_the_first_also_where_another_consumer_has_the_key(world):
+    """Two partners number alike; what moved since the first call refuses no repeat of it."""
+    order = an_order(("1896-S", 1, "100.00"))
+    await world.place(order, key="INV-1", consumer="partner-acme")
+    first = await world.place(order, key="INV-1", consumer="partner-globex")
+    moves_price(world, "120.00")
+
+    again = await world.place(order, key="INV-1", consumer="partner-globex")
+
+    assert first.body.reference != "INV-1"
+    assert again.body.id == first.body.id
+
+
+async def test_another_order_under_a_used_key_is_not_answered_as_the_first(world):
+    """Not even where it would be refused anyway: its sender would take it for accepted."""
+    await world.place(an_order(("1896-S", 1, "100.00")), key="INV-1")
+
+    with pytest.raises(ProblemError) as refused:
+        await world.place(an_order(("1896-S", 9, "99.00")), key="INV-1")
+
+    assert refused.value.problem.slug == "idempotency-key-reused"
+
+
+def moves_price(world, price):
+    world.erp.prices["cust_10000", "item_1896-S"] = [("0", price)]
+    world.records.ladders.doubt_all()
+
+
 def placings(world):
     return [call for call in world.erp.calls if call.startswith("place")]
 
