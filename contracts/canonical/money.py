@@ -11,7 +11,15 @@ import msgspec
 
 Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$", description="ISO 4217 code")]
 
-_MINOR_UNITS: Final = {"JPY": 0, "KRW": 0, "ISK": 0, "BHD": 3, "KWD": 3, "TND": 3}
+_WHOLE: Final = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
+_IN_THOUSANDTHS: Final = "BHD IQD JOD KWD LYD OMR TND"
+_MINOR_UNITS: Final = {
+    **dict.fromkeys(_WHOLE.split(), 0),
+    **dict.fromkeys(_IN_THOUSANDTHS.split(), 3),
+    "CLF": 4,
+    "UYW": 4,
+}
+"""Digits after the point where they are not two (ISO 4217, list one)."""
 _QUANTA: Final = {digits: Decimal(1).scaleb(-digits) for digits in range(5)}
 BEYOND: Final = Decimal(10) ** 12
 """The smallest amount that is none: 12 integer digits are the contract's bound."""
