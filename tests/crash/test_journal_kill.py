@@ -32,6 +32,8 @@ pytestmark = pytest.mark.campaign
 
 ROOT = Path(__file__).resolve().parents[2]
 ORDERS = 12
+A_LOAD = 200
+"""Orders of the random kills: enough that every kill meets some in flight."""
 SEED = 20261122
 TRIALS = int(os.environ.get("CROSSDOCK_TRIALS", "1"))
 """Of each named point, and of the random kills; 1 is the smoke size."""
@@ -169,7 +171,7 @@ def test_kills_at_random_do_no_harm(program, store_url, tmp_path):  # noqa: F811
             url = f"sqlite:///{directory}/journal.db"
         elif trial:
             url = a_postgresql_database()
-        plan = {"url": url, "directory": str(directory), "orders": ORDERS, "seed": SEED + trial}
+        plan = {"url": url, "directory": str(directory), "orders": A_LOAD, "seed": SEED + trial}
         for _ in range(3):
             deaths += program.live(**plan, kill_after=0.05 + random.random() * 0.3) == -9
         assert program.live(**plan) == 0, log_of(directory)
