@@ -20,7 +20,7 @@ import schemathesis
 from schemathesis import engine
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine.events import NonFatalError, ScenarioFinished
-from schemathesis.engine.run import PhaseName
+from schemathesis.generation.meta import TestPhase
 
 KEY = "Idempotency-Key"
 USABLE_KEY = re.compile(r"[!-~]{1,255}")
@@ -56,9 +56,11 @@ class Scene:
     """What there is, by the name under which a request speaks of it.
 
     A name that means another thing in one path is given with it: `/items/{reference}:reference`.
+    What is `minted` has a name that no document can know beforehand.
     """
 
     of: Mapping[str, Sequence[Any]]
+    minted: frozenset[str] = frozenset({"order", "exception", "number"})
 
     def put_into_path(self, path: str, values: dict[str, Any], random: Random) -> dict[str, Any]:
         """Answer path parameters of what there is."""
@@ -136,10 +138,14 @@ def _hooked(told: Told, scene: Scene, random: Random) -> Iterator[None]:
             case.headers[KEY] = f"{given[:200]}.{run:x}.{next(sent)}"
         if case.meta is not None and not case.meta.generation.mode.is_positive:
             return
-        if random.random() < REAL:
+        phase = None if case.meta is None else case.meta.phase.name
+        if phase is TestPhase.EXAMPLES:
+            # An example is sent as a reader would send it; what is minted has none.
+            if scene.minted & set(case.path_parameters):
+                case.path_parameters = scene.put_into_path(case.path, case.path_parameters, random)
+        elif random.random() < REAL:
             # In a story the path leads to what an earlier call was answered with.
-            linked = case.meta is not None and case.meta.phase.name is PhaseName.STATEFUL_TESTING
-            if case.path_parameters and not linked:
+            if phase is not TestPhase.STATEFUL:
                 case.path_parameters = scene.put_into_path(case.path, case.path_parameters, random)
             case.query = scene.put_into(case.query, random)
             if isinstance(case.body, dict):

@@ -20,6 +20,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from contracts.governance.openapi import blessed
+from contracts.ports import examples
 from contracts.versions import VERSIONS
 from deploy.profile import CLIENTS
 from tests.contracts.schemathesis_run import Caller, Scene, Size, Told, run
@@ -106,16 +107,23 @@ def a_scene(stage: Stage, api: str, key: str) -> Scene:
         orders = [send("orders", "item_10001", number) for number in range(8)]
         for number in range(8, 12):
             send("credits", "item_11081", number)
+        # What the examples of the inner tiers speak of.
+        for path, body in (
+            ("erp/v1/orders", examples.ERP_ORDER),
+            ("wms/v1/releases", examples.RELEASE),
+        ):
+            client.post(f"/system/{path}", json=body).raise_for_status()
         page = client.get("/operations/v1/exceptions").raise_for_status().json()
         exceptions = [each["exception"]["id"] for each in page["exceptions"]]
     # Whatever is written into the systems of record themselves is written for another customer.
     inner = api.startswith("system/")
-    customers = ["cust_20012"] if inner else ["cust_20001", "cust_20005"]
+    customers = ["cust_20012"] if inner else ["cust_20001"] * 3 + ["cust_20005"]
     references = [each["reference"] for each in orders]
     return Scene(
         of={
             "customer": customers,
             "reference": references if api == "system/wms/v1" else customers,
+            "/customers/{customer}/orders/{reference}:reference": references,
             "/items/{reference}:reference": ["item_10001"],
             "/exchange-rates/{currency}:currency": ["EUR", "SEK"],
             "item": ["item_10001", "item_10006", "item_10030"],
@@ -169,7 +177,7 @@ def test_a_tier_that_breaks_its_promises_is_caught(careless, tmp_path):
         careless.gateway,
         "sales/v1",
         caller_of(careless, "partner-acme"),
-        size=Size(examples=3, stories=10, coverage=False),
+        size=Size(examples=10, stories=40, coverage=False),
         scene=a_scene(careless, "sales/v1", "careless"),
         seed=SEED,
         folder=tmp_path,
