@@ -31,7 +31,14 @@ Commercial = Literal[
 ]
 CreditState = Literal["unchecked", "approved", "held", "released", "refused"]
 Fulfilment = Literal[
-    "not-released", "released", "partially-shipped", "shipped", "cancelled", "rejected"
+    "not-released",
+    "backordered",
+    "released",
+    "suspended",
+    "partially-shipped",
+    "shipped",
+    "cancelled",
+    "rejected",
 ]
 Billing = Literal["not-invoiced", "partially-invoiced", "invoiced", "paid", "credited"]
 PoNumber = Annotated[str, msgspec.Meta(min_length=1, max_length=35)]
@@ -69,8 +76,18 @@ class OrderRequest(Canonical, frozen=True, kw_only=True):
     note: Text | None = None
 
 
+class Allocation(Canonical, frozen=True, kw_only=True):
+    """How much of a line one warehouse is to ship."""
+
+    warehouse: str
+    quantity: Quantity
+
+
 class OrderLine(Canonical, frozen=True, kw_only=True):
-    """One line as it was agreed."""
+    """One line as it was agreed.
+
+    `backordered` is what no warehouse has yet; it is allocated when stock arrives.
+    """
 
     number: int
     item: ItemId
@@ -82,6 +99,40 @@ class OrderLine(Canonical, frozen=True, kw_only=True):
     shipped: Quantity = Decimal(0)
     invoiced: Quantity = Decimal(0)
     credited: Quantity = Decimal(0)
+    allocations: tuple[Allocation, ...] = ()
+    backordered: Quantity = Decimal(0)
+
+
+class Release(Canonical, frozen=True, kw_only=True):
+    """One fulfilment order: what one warehouse was told to ship. A split order has several."""
+
+    reference: str
+    warehouse: str | None
+    number: str | None
+    state: Literal["open", "suspended", "shipped", "cancelled"]
+
+
+class OrderShipment(Canonical, frozen=True, kw_only=True):
+    """Goods of an order that left a warehouse, and the shipment the ERP posted for them."""
+
+    id: str
+    warehouse: str
+    pieces: Quantity
+    shipped_at: Instant
+    erp_number: str | None = None
+    tracking_numbers: tuple[str, ...] = ()
+    carrier: str | None = None
+
+
+class OrderInvoice(Canonical, frozen=True, kw_only=True):
+    """An invoice of an order and what of it is still to be paid."""
+
+    number: str
+    net_amount: Money
+    gross_amount: Money
+    remaining: Money
+    invoice_date: date
+    due_date: date | None = None
 
 
 class Hold(Canonical, frozen=True, kw_only=True):
@@ -121,6 +172,9 @@ class Order(Canonical, frozen=True, kw_only=True):
     exception: "OrderException | None" = None
     known_as: tuple[SystemId, ...] = ()
     quote: Reference | None = None
+    releases: tuple[Release, ...] = ()
+    shipments: tuple[OrderShipment, ...] = ()
+    invoices: tuple[OrderInvoice, ...] = ()
 
 
 class OrderException(Canonical, frozen=True, kw_only=True):

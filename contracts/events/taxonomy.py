@@ -6,13 +6,13 @@ in our words: it is a hint, and whoever is told reads the record again.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
-from contracts.canonical.documents import CreditMemo, Shipment
+from contracts.canonical.documents import CreditMemo, Invoice, Payment, Shipment
 from contracts.canonical.order import Order
-from contracts.canonical.shapes import Canonical
+from contracts.canonical.shapes import Canonical, Instant
 
 
 class RecordChanged(Canonical, frozen=True, kw_only=True):
@@ -22,6 +22,21 @@ class RecordChanged(Canonical, frozen=True, kw_only=True):
     entity: str
     id: str | None = None
     """None: many changed at once."""
+
+
+class HoldChanged(Canonical, frozen=True, kw_only=True):
+    """The ERP holds an order or a customer, or lets go. `as_of` orders what arrives out of order.
+
+    `kind` says how the ERP expresses it: a customer blocked for shipping, or an order that is in
+    review. A hold on a customer holds each of its open orders.
+    """
+
+    held: bool
+    kind: Literal["customer-blocked", "order-in-review"]
+    reason: str
+    as_of: Instant
+    customer: str | None = None
+    reference: str | None = None
 
 
 class EventType(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +58,16 @@ TAXONOMY: Final[Mapping[str, EventType]] = {
                   ordering_key="id", means="Stock or an order of the warehouse changed."),
         EventType(name="wms.goods.shipped", data=Shipment, owner="system/wms",
                   ordering_key="order", means="Goods left the warehouse."),
+        EventType(name="wms.order.cancelled", data=RecordChanged, owner="system/wms",
+                  ordering_key="id", means="The warehouse itself cancelled a fulfilment order."),
+        EventType(name="erp.hold.changed", data=HoldChanged, owner="system/erp",
+                  ordering_key="reference", means="Finance holds an order, or lets go."),
+        EventType(name="erp.shipment.posted", data=Shipment, owner="system/erp",
+                  ordering_key="order", means="The ERP posted a shipment of an order."),
+        EventType(name="erp.invoice.posted", data=Invoice, owner="system/erp",
+                  ordering_key="number", means="The ERP posted an invoice of an order."),
+        EventType(name="erp.invoice.paid", data=Payment, owner="system/erp",
+                  ordering_key="invoice", means="Money was received for an invoice."),
         EventType(name="order.accepted", data=Order, owner="process/quote-to-order",
                   ordering_key="reference",
                   means="The order is durable and will be worked on."),

@@ -16,6 +16,7 @@ from contracts.canonical.pricing import PriceLadder
 from contracts.canonical.shapes import Canonical, Instant, Quantity
 from contracts.ports import examples
 from contracts.ports.binding import operation
+from contracts.ports.changes import Changes
 
 READ = "system:erp:read"
 WRITE = "system:erp:write"
@@ -82,13 +83,6 @@ class Cancelled(Canonical, frozen=True, kw_only=True):
     """What cancelling did. `was_there` is False when there was nothing to take back."""
 
     was_there: bool
-
-
-class Changes(Canonical, frozen=True, kw_only=True):
-    """Which page of changed records is wanted."""
-
-    since: Instant | None = None
-    cursor: str | None = None
 
 
 class CustomerPage(Canonical, frozen=True, kw_only=True):

@@ -15,8 +15,9 @@ from contracts.canonical.pricing import PriceLadder
 from contracts.canonical.stock import StockPosition
 from contracts.events.taxonomy import RecordChanged
 from contracts.outcomes import CallFailedError, Rejected
+from contracts.ports.changes import Changes
 from contracts.ports.crm import Crm, ProductEnquiry
-from contracts.ports.erp import Changes, Erp, ExchangeRate, PriceEnquiry
+from contracts.ports.erp import Erp, ExchangeRate, PriceEnquiry
 from contracts.ports.wms import StockEnquiry, Wms
 from process_apis.pricing_credit.copies import Copies
 from process_apis.pricing_credit.pulse import Pulse

@@ -12,9 +12,9 @@ from contracts.canonical.ids import customer_id, item_id
 from contracts.canonical.money import line_amount, money
 from contracts.canonical.party import Address
 from contracts.outcomes import CallFailedError, Rejected
+from contracts.ports.changes import Changes
 from contracts.ports.erp import (
     CancelErpOrder,
-    Changes,
     ErpOrderLine,
     PlaceCreditMemo,
     PlaceErpOrder,

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from urllib.parse import urlencode
 
 from contracts.outcomes import CallFailedError, Category, Malformed, Rejected
-from contracts.ports.erp import Changes
+from contracts.ports.changes import Changes
 from runtime.budget import BudgetBroker
 from runtime.clock import Clock
 from runtime.guard import Guard

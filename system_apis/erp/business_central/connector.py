@@ -18,10 +18,10 @@ from contracts.canonical.item import Item
 from contracts.canonical.party import Customer
 from contracts.canonical.pricing import PriceLadder
 from contracts.outcomes import CallFailedError, Rejected
+from contracts.ports.changes import Changes
 from contracts.ports.erp import (
     CancelErpOrder,
     Cancelled,
-    Changes,
     CustomerPage,
     ErpOrder,
     ExchangeRate,

@@ -1,0 +1,371 @@
+"""The durable processes, whatever their kind (process/journal/v1)."""
+
+from typing import Annotated, Any, Literal, Protocol
+
+import msgspec
+
+from contracts.canonical.shapes import Canonical, Instant, Text
+from contracts.outcomes import Category
+from contracts.ports.binding import Reply, operation
+
+READ = "process:journal:read"
+WRITE = "process:journal:write"
+
+LaneName = Literal["capture", "status", "sync", "bulk"]
+RedriveAction = Literal["retry", "amend", "cancel"]
+_Cursor = Annotated[str, msgspec.Meta(max_length=200)]
+_Word = Annotated[str, msgspec.Meta(max_length=64)]
+
+
+class ProcessQuery(Canonical, frozen=True, kw_only=True):
+    """Which processes are wanted, newest first.
+
+    `id` is any business id: of the order, the ERP, the warehouse or the CRM, a PO number, a
+    reference, a key or an exception.
+    """
+
+    id: Annotated[str, msgspec.Meta(max_length=128)] | None = None
+    kind: _Word | None = None
+    state: _Word | None = None
+    consumer: _Word | None = None
+    lane: LaneName | None = None
+    open: bool = False
+    excepted: bool = False
+    cursor: _Cursor | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
+
+
+class ProcessView(Canonical, frozen=True, kw_only=True):
+    """A process without its data. `due_at`: when its step or timer is due; None while it waits."""
+
+    id: str
+    kind: str
+    reference: str
+    consumer: str
+    lane: LaneName
+    state: str
+    attempts: int
+    done: bool
+    revision: int
+    created_at: Instant
+    updated_at: Instant
+    due_at: Instant | None = None
+    exception: str | None = None
+
+
+class ProcessPage(Canonical, frozen=True, kw_only=True):
+    """A page of processes; `cursor` is absent on the last page."""
+
+    processes: tuple[ProcessView, ...]
+    cursor: str | None = None
+
+
+class EffectView(Canonical, frozen=True, kw_only=True):
+    """Something done in another system, and whether it was undone."""
+
+    name: str
+    key: str
+    done_at: Instant | None = None
+    undone_at: Instant | None = None
+
+
+class JournalEntry(Canonical, frozen=True, kw_only=True):
+    """One line of the journal: the move, the state after it, and what it says."""
+
+    sequence: int
+    at: Instant
+    event: str
+    state: str
+    says: str
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class SignalView(Canonical, frozen=True, kw_only=True):
+    """A signal a process was sent; `consumed_at` None: it is kept until the state wants it."""
+
+    name: str
+    key: str
+    at: Instant
+    consumed_at: Instant | None = None
+
+
+class ProcessStory(Canonical, frozen=True, kw_only=True):
+    """Everything the journal knows of one process."""
+
+    process: ProcessView
+    effects: tuple[EffectView, ...]
+    signals: tuple[SignalView, ...]
+    ids: dict[str, tuple[str, ...]]
+    entries: tuple[JournalEntry, ...]
+
+
+class RedriveSelection(Canonical, frozen=True, kw_only=True):
+    """Which open exceptions are meant; what is left out does not narrow."""
+
+    category: Category | None = None
+    kind: _Word | None = None
+    consumer: _Word | None = None
+    opened_before: Instant | None = None
+    opened_after: Instant | None = None
+    exceptions: Annotated[tuple[str, ...], msgspec.Meta(max_length=10_000)] = ()
+
+
+class RedrivePreview(Canonical, frozen=True, kw_only=True):
+    """What a redrive would do.
+
+    `looked_up_first` of them may have reached a system already: they are looked up before anything
+    is done again. `standing_effects` are there and will not be done twice. `vendor_calls` is what
+    each account would be asked, `seconds` how long that takes at `rate` and within what the
+    accounts allow. `stale_prices` are checked again before they are placed.
+    """
+
+    exceptions: int
+    by_category: dict[str, int]
+    looked_up_first: int
+    standing_effects: int
+    stale_prices: int
+    vendor_calls: dict[str, int]
+    seconds: float
+
+
+class StartRedrive(Canonical, frozen=True, kw_only=True):
+    """Exceptions to work off at `rate` a second.
+
+    `amendment` is a JSON merge patch (RFC 7396) of the order, only with `amend`; `note` goes into
+    the audit trail.
+    """
+
+    selection: RedriveSelection
+    action: RedriveAction
+    note: Text
+    rate: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 10.0
+    amendment: dict[str, Any] | None = None
+
+
+class Redrive(Canonical, frozen=True, kw_only=True):
+    """A redrive and how far it is. `skipped` had ended or been mended by somebody else."""
+
+    id: str
+    action: RedriveAction
+    state: Literal["running", "done", "cancelled"]
+    actor: str
+    note: str
+    rate: float
+    selected: int
+    applied: int
+    skipped: int
+    failed: int
+    started_at: Instant
+    ended_at: Instant | None = None
+
+
+class Redrives(Canonical, frozen=True, kw_only=True):
+    """The redrives of late, newest first."""
+
+    redrives: tuple[Redrive, ...]
+
+
+class LaneView(Canonical, frozen=True, kw_only=True):
+    """One lane: what is due, at work, waiting for its time, waiting to be told, and excepted."""
+
+    lane: LaneName
+    due: int
+    at_work: int
+    timed: int
+    parked: int
+    excepted: int
+    oldest_due_seconds: float | None = None
+
+
+class Lanes(Canonical, frozen=True, kw_only=True):
+    """Every lane, the most critical first."""
+
+    lanes: tuple[LaneView, ...]
+
+
+class SubscriberView(Canonical, frozen=True, kw_only=True):
+    """One subscriber's queue. `set_aside` were refused for good and wait for a person."""
+
+    subscriber: str
+    waiting: int
+    set_aside: int
+    oldest_seconds: float | None = None
+    last_reason: str | None = None
+
+
+class Subscribers(Canonical, frozen=True, kw_only=True):
+    """Everybody who is told what happens."""
+
+    subscribers: tuple[SubscriberView, ...]
+
+
+class Redelivery(Canonical, frozen=True, kw_only=True):
+    """Deliveries set aside to be tried again. `note` goes into the audit trail."""
+
+    note: Text
+
+
+class RedeliveryDone(Canonical, frozen=True, kw_only=True):
+    """How many deliveries are due again."""
+
+    deliveries: int
+
+
+class AuditQuery(Canonical, frozen=True, kw_only=True):
+    """Which part of the audit record is wanted, newest first."""
+
+    actor: _Word | None = None
+    cursor: _Cursor | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
+
+
+class AuditEntry(Canonical, frozen=True, kw_only=True):
+    """One record of a chain; `hash` is over the one before it and this one."""
+
+    chain: str
+    sequence: int
+    at: Instant
+    hash: str
+    record: dict[str, Any]
+
+
+class AuditPage(Canonical, frozen=True, kw_only=True):
+    """A page of the audit record; `cursor` is absent on the last page."""
+
+    entries: tuple[AuditEntry, ...]
+    cursor: str | None = None
+
+
+class ChainVerdict(Canonical, frozen=True, kw_only=True):
+    """Whether one chain is whole, and where it ends (to be kept elsewhere as a checkpoint)."""
+
+    chain: str
+    whole: bool
+    records: int
+    hash: str
+    broken_at: int | None = None
+
+
+class AuditVerdict(Canonical, frozen=True, kw_only=True):
+    """The verdict over every chain."""
+
+    whole: bool
+    chains: tuple[ChainVerdict, ...]
+
+
+class Processes(Protocol):
+    """The journal, for the people who run it."""
+
+    @operation("GET", "/processes", scope=READ, limit="operations")
+    async def find(self, query: ProcessQuery) -> ProcessPage:
+        """Find processes by any business id, or list them."""
+        ...
+
+    @operation(
+        "GET", "/processes/{process}", scope=READ, limit="operations", problems=("not-found",)
+    )
+    async def story(self, process: str) -> ProcessStory:
+        """Tell everything the journal knows of a process."""
+        ...
+
+    @operation(
+        "POST",
+        "/redrive-previews",
+        scope=READ,
+        limit="operations",
+        examples={
+            "body": {
+                "selection": {"category": "time-out"},
+                "action": "retry",
+                "note": "The ERP is back",
+            }
+        },
+    )
+    async def preview(self, body: StartRedrive) -> RedrivePreview:
+        """Show what a redrive would do, without doing it."""
+        ...
+
+    @operation(
+        "POST",
+        "/redrives",
+        scope=WRITE,
+        status=202,
+        idempotency="required",
+        limit="operations",
+        problems=("remedy-not-allowed",),
+        examples={
+            "body": {
+                "selection": {"category": "time-out"},
+                "action": "retry",
+                "note": "The ERP is back",
+            }
+        },
+    )
+    async def redrive(self, body: StartRedrive) -> Reply[Redrive]:
+        """Work off exceptions at a rate; each is acted on once, however many redrive it."""
+        ...
+
+    @operation("GET", "/redrives", scope=READ, limit="operations")
+    async def redrives(self) -> Redrives:
+        """List redrives, newest first."""
+        ...
+
+    @operation(
+        "GET", "/redrives/{redrive}", scope=READ, limit="operations", problems=("not-found",)
+    )
+    async def redrive_of(self, redrive: str) -> Redrive:
+        """Show how far a redrive is."""
+        ...
+
+    @operation(
+        "POST",
+        "/redrives/{redrive}/cancellations",
+        scope=WRITE,
+        idempotency="optional",
+        limit="operations",
+        problems=("not-found",),
+        examples={"body": {"note": "The ERP is down again"}},
+    )
+    async def cancel_redrive(self, redrive: str, body: Redelivery) -> Redrive:
+        """Stop a redrive where it is; what was applied stays applied."""
+        ...
+
+    @operation("GET", "/lanes", scope=READ, limit="operations")
+    async def lanes(self) -> Lanes:
+        """Show each lane's queue."""
+        ...
+
+    @operation("GET", "/subscribers", scope=READ, limit="operations")
+    async def subscribers(self) -> Subscribers:
+        """Show each subscriber's queue."""
+        ...
+
+    @operation(
+        "POST",
+        "/subscribers/{subscriber}/redeliveries",
+        scope=WRITE,
+        idempotency="optional",
+        limit="operations",
+        problems=("not-found",),
+        examples={"body": {"note": "The CRM's field is back"}},
+    )
+    async def redeliver(self, subscriber: str, body: Redelivery) -> RedeliveryDone:
+        """Try again what a subscriber refused for good."""
+        ...
+
+    @operation("GET", "/audit", scope=READ, limit="operations")
+    async def audit(self, query: AuditQuery) -> AuditPage:
+        """Show the audit record."""
+        ...
+
+    @operation(
+        "GET",
+        "/audit/verdict",
+        scope=READ,
+        limit="operations",
+        criticality="bulk",
+        budget_ms=30_000,
+    )
+    async def verify_audit(self) -> AuditVerdict:
+        """Verify every chain of the audit record from its first link."""
+        ...
