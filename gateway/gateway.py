@@ -216,7 +216,7 @@ def build_gateway(
     trusted = trusted_issuers(config, ring=ring, fetch=fetch, clock=clock, records=records)
     issuer = _issuer(config, ring, clock, chance, records) if ring is not None else None
     shared = (
-        SharedState(reference(settings.redis), clock=clock, records=records)
+        SharedState(reference(settings.redis), records=records)
         if settings.redis is not None
         else None
     )

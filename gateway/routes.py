@@ -38,6 +38,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
     criticality: Criticality = "status"
     budget_ms: int = 10_000
     max_body_bytes: int = 262_144
+    cost: int = 1
+    """Calls of its limit class that one call counts as."""
     lifecycle: Lifecycle = Lifecycle()
 
 

@@ -1,9 +1,12 @@
 """State that several gateways share through Redis, and may lose without harm.
 
-Every answer here has a "gone" form: a call never waits longer than the socket time-outs, and after
-a failure Redis is left alone for a moment, so that its trouble costs one call, not each.
+Every answer here has a "gone" form: a call never waits longer than the socket time-outs. After a
+failure no call asks Redis again until a task beside them has written to it and been answered, so
+that its trouble is paid for by the calls under way when it began and by no others.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -11,23 +14,29 @@ from gateway.config import Window
 from gateway.policies.idempotency import Claimed
 from gateway.policies.quota import Spent
 from gateway.records import Records
-from runtime.clock import Clock
 
 _TIMEOUT_SECONDS: Final = 0.1
 _CONNECT_SECONDS: Final = 0.2
 _CONNECTIONS: Final = 16
 """Calls share few connections: a script takes some ten microseconds of the server's time."""
-_LEFT_ALONE_SECONDS: Final = 1.0
+_AGAIN_SECONDS: Final = 0.5
+"""Between two attempts to find Redis well again."""
+
+_PULSE_KEY: Final = "crossdock:pulse"
+PULSE: Final = "redis.call('SET', KEYS[1], 1, 'PX', 5000) return 1"
+"""A write: a replica and a full server answer reads, and are of no use here."""
 
 SPEND: Final = """
 -- All windows admit and count, or none counts. One log per window, newest first, in microseconds
--- of the server's own clock: gateways' clocks do not matter.
+-- of the server's own clock: gateways' clocks do not matter. A call that costs more than one is
+-- logged as often as it costs.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
+local cost = tonumber(ARGV[1])
 local binding, tightest, wait, left_of, reset_of = 1, 2, 0, {}, {}
 local admitted = 1
 for i = 1, #KEYS do
-  local quota, window = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i]) * 1000000
+  local quota, window = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1]) * 1000000
   local oldest = redis.call('LINDEX', KEYS[i], -1)
   while oldest and tonumber(oldest) <= now - window do
     redis.call('RPOP', KEYS[i])
@@ -36,19 +45,24 @@ for i = 1, #KEYS do
   local left = quota - redis.call('LLEN', KEYS[i])
   left_of[i] = left
   reset_of[i] = oldest and (tonumber(oldest) + window - now) or window
-  if left <= 0 then
+  if left < cost then
+    if cost - left > 1 then
+      reset_of[i] = tonumber(redis.call('LINDEX', KEYS[i], left - cost)) + window - now
+    end
     if reset_of[i] > wait then binding, wait = i, reset_of[i] end
     admitted = 0
   elseif admitted == 1 and left / quota < tightest then
     binding, tightest = i, left / quota
   end
 end
-if admitted == 0 then return {0, binding, 0, wait} end
+if admitted == 0 then return {0, binding, math.max(0, left_of[binding]), wait} end
+local entries = {}
+for i = 1, cost do entries[i] = string.format('%.0f', now) end
 for i = 1, #KEYS do
-  redis.call('LPUSH', KEYS[i], string.format('%.0f', now))
-  redis.call('EXPIRE', KEYS[i], ARGV[2 * i] + 1)
+  redis.call('LPUSH', KEYS[i], unpack(entries))
+  redis.call('EXPIRE', KEYS[i], ARGV[2 * i + 1] + 1)
 end
-return {1, binding, left_of[binding] - 1, reset_of[binding]}
+return {1, binding, left_of[binding] - cost, reset_of[binding]}
 """
 
 CLAIM: Final = """
@@ -70,14 +84,13 @@ return 1
 class SharedState:
     """Redis, asked with scripts only and never waited for long."""
 
-    def __init__(self, url: str, *, clock: Clock, records: Records) -> None:
+    def __init__(self, url: str, *, records: Records) -> None:
         self._url = url
-        self._clock = clock
         self._records = records
         self._client: Any = None
         self._scripts: dict[str, Any] = {}
-        self._away_until = float("-inf")
         self._gone = False
+        self._seeking: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<SharedState {'gone' if self._gone else 'there'}>"
@@ -98,20 +111,25 @@ class SharedState:
             timeout=_TIMEOUT_SECONDS,
         )
         self._client = Redis.from_pool(pool)
-        await self._run("return 1", [], [])
+        await self.run(PULSE, [_PULSE_KEY], [])
 
     async def close(self) -> None:
         """Close the connections."""
+        if self._seeking is not None:
+            self._seeking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._seeking
+            self._seeking = None
         if self._client is not None:
             await self._client.aclose()
             self._client = None
             self._scripts = {}
 
-    async def spend(self, key: str, windows: Sequence[Window]) -> Spent | None:
+    async def spend(self, key: str, windows: Sequence[Window], cost: int = 1) -> Spent | None:
         """Count one call for all gateways; None when Redis is gone."""
         keys = [f"crossdock:quota:{{{key}}}:{each.seconds}" for each in windows]
-        arguments = [number for each in windows for number in (each.quota, each.seconds)]
-        found = await self._run(SPEND, keys, arguments)
+        numbers = [number for each in windows for number in (each.quota, each.seconds)]
+        found = await self.run(SPEND, keys, [cost, *numbers])
         if found is None:
             return None
         admitted, binding, remaining, reset = (int(each) for each in found)
@@ -125,7 +143,7 @@ class SharedState:
     async def claim(self, scope: str, key: str, fingerprint: str, seconds: float) -> Claimed:
         """Claim a key; with Redis gone every claim is granted, the tier below is keyed too."""
         name = f"crossdock:claim:{scope}:{key}"
-        found = await self._run(CLAIM, [name], [fingerprint, int(seconds * 1000)])
+        found = await self.run(CLAIM, [name], [fingerprint, int(seconds * 1000)])
         match found:
             case b"running":
                 return "running"
@@ -136,23 +154,52 @@ class SharedState:
 
     async def unclaim(self, scope: str, key: str, fingerprint: str) -> None:
         """Give a claim back, if it is still this request's."""
-        await self._run(UNCLAIM, [f"crossdock:claim:{scope}:{key}"], [fingerprint])
+        await self.run(UNCLAIM, [f"crossdock:claim:{scope}:{key}"], [fingerprint])
 
-    async def _run(self, script: str, keys: list[str], arguments: list[Any]) -> Any:
-        if self._client is None or self._clock.monotonic() < self._away_until:
+    @property
+    def gone(self) -> bool:
+        """Tell whether Redis was lost and has not been found again."""
+        return self._gone
+
+    async def run(self, script: str, keys: list[str], arguments: list[Any]) -> Any:
+        """Run a script on keys of ours; None when Redis is gone or the keys are not ours."""
+        if self._client is None or self._gone:
             return None
         try:
-            answer = await self._script(script)(keys=keys, args=arguments)
-        except Exception as error:  # noqa: BLE001  dead, hung, read-only, full, wrong type: all are "gone"
-            self._away_until = self._clock.monotonic() + _LEFT_ALONE_SECONDS
-            if not self._gone:
-                self._gone = True
-                self._records.event("shared_state_lost", error=type(error).__name__)
+            return await self._script(script)(keys=keys, args=arguments)
+        except Exception as error:  # noqa: BLE001  dead, hung, read-only or full: all are "gone"
+            if "WRONGTYPE" in str(error):  # a script names its own line before it
+                await self._cleared(keys)
+            else:
+                self._lost(error)
             return None
+
+    async def _cleared(self, keys: list[str]) -> None:
+        """Remove what is under our names and not ours: the next call begins anew."""
+        self._records.event("shared_state_misfit", keys=len(keys))
+        try:
+            await self._client.delete(*keys)
+        except Exception as error:  # noqa: BLE001  as in `run`
+            self._lost(error)
+
+    def _lost(self, error: Exception) -> None:
         if self._gone:
+            return
+        self._gone = True
+        self._records.event("shared_state_lost", error=type(error).__name__)
+        self._seeking = asyncio.get_running_loop().create_task(self._seek())
+
+    async def _seek(self) -> None:
+        """Try until Redis takes a write again."""
+        while True:
+            await asyncio.sleep(_AGAIN_SECONDS)
+            try:
+                await self._script(PULSE)(keys=[_PULSE_KEY], args=[])
+            except Exception:  # noqa: BLE001, S112  as in `run`; said once, when it was lost
+                continue
             self._gone = False
             self._records.event("shared_state_regained")
-        return answer
+            return
 
     def _script(self, source: str) -> Any:
         found = self._scripts.get(source)

@@ -8,6 +8,7 @@ atomic script for all gateways. While the shared state is gone each gateway gran
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Final, Protocol
 
 import msgspec
@@ -48,8 +49,8 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
 class Meter(Protocol):
     """Counts calls against windows; all admit or none counts."""
 
-    async def spend(self, key: str, windows: Sequence[Window]) -> Spent | None:
-        """Count one call; None when the meter cannot be reached."""
+    async def spend(self, key: str, windows: Sequence[Window], cost: int = 1) -> Spent | None:
+        """Count one call that costs `cost`; None when the meter cannot be reached."""
 
 
 class LocalMeter:
@@ -57,17 +58,18 @@ class LocalMeter:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._logs: dict[str, tuple[deque[float], ...]] = {}
+        self._logs: dict[str, tuple[Sequence[Window], tuple[deque[float], ...]]] = {}
 
     def __repr__(self) -> str:
         return f"<LocalMeter {len(self._logs)} consumers>"
 
-    def spend(self, key: str, windows: Sequence[Window]) -> Spent:
+    def spend(self, key: str, windows: Sequence[Window], cost: int = 1) -> Spent:
         """Count one call against every window, or against none."""
         now = self._clock.monotonic()
-        logs = self._logs.get(key)
-        if logs is None:
-            logs = self._open(key, windows, now)
+        known = self._logs.get(key)
+        # A plan that changed under a running gateway keeps what was counted under the old one.
+        same = known is not None and (known[0] is windows or known[0] == windows)
+        logs = known[1] if known and same else self._open(key, windows, known, now)
         binding, tightest, refused_for = 0, 2.0, 0.0
         admitted = True
         for index, (log, window) in enumerate(zip(logs, windows, strict=True)):
@@ -75,18 +77,19 @@ class LocalMeter:
             while log and log[0] <= edge:
                 log.popleft()
             left = window.quota - len(log)
-            if left <= 0:
-                wait = log[0] - edge
+            if left < cost:
+                wait = log[max(0, min(cost - left, len(log)) - 1)] - edge
                 if wait > refused_for:
                     binding, refused_for = index, wait
                 admitted = False
             elif admitted and left / window.quota < tightest:
                 binding, tightest = index, left / window.quota
-        if not admitted:
-            return Spent(admitted=False, binding=binding, remaining=0, reset_seconds=refused_for)
-        for log in logs:
-            log.append(now)
         log, window = logs[binding], windows[binding]
+        if not admitted:
+            left = max(0, window.quota - len(log))
+            return Spent(admitted=False, binding=binding, remaining=left, reset_seconds=refused_for)
+        for each in logs:
+            each.extend(repeat(now, cost))
         return Spent(
             admitted=True,
             binding=binding,
@@ -97,24 +100,31 @@ class LocalMeter:
     def peek(self, key: str, windows: Sequence[Window]) -> bool:
         """Tell whether a call would be admitted, without counting it."""
         now = self._clock.monotonic()
-        logs = self._logs.get(key, ())
+        _, logs = self._logs.get(key, ((), ()))
         return all(
             sum(each > now - window.seconds for each in log) < window.quota
             for log, window in zip(logs, windows, strict=False)
         )
 
-    def _open(self, key: str, windows: Sequence[Window], now: float) -> tuple[deque[float], ...]:
-        if len(self._logs) >= _MOST_METERED:
+    def _open(
+        self,
+        key: str,
+        windows: Sequence[Window],
+        known: tuple[Sequence[Window], tuple[deque[float], ...]] | None,
+        now: float,
+    ) -> tuple[deque[float], ...]:
+        if known is None and len(self._logs) >= _MOST_METERED:
             longest = max(window.seconds for window in windows)
             live = [
-                (each, logs)
-                for each, logs in self._logs.items()
-                if any(log and log[-1] > now - longest for log in logs)
+                (each, kept)
+                for each, kept in self._logs.items()
+                if any(log and log[-1] > now - longest for log in kept[1])
             ]
             # Consumers are few and known; a flood of names must still not fill the memory.
             self._logs = dict(live[-_MOST_METERED // 2 :])
-        logs: tuple[deque[float], ...] = tuple(deque() for _ in windows)
-        self._logs[key] = logs
+        counted = max(known[1], key=len, default=()) if known else ()
+        logs: tuple[deque[float], ...] = tuple(deque(counted) for _ in windows)
+        self._logs[key] = (windows, logs)
         return logs
 
 
@@ -130,28 +140,33 @@ class Quota:
         clock: Clock,
         shared: Meter | None = None,
         instances: int = 1,
+        local: LocalMeter | None = None,
     ) -> None:
         self._plans = plans
-        self._local = LocalMeter(clock)
+        self._local = local or LocalMeter(clock)
         self._shared = shared
         self._instances = instances
 
     async def provision(self) -> None:
         """Need nothing: the shared state is handed in and connects when first asked."""
 
-    def check(self, _: Sequence[Operation], /) -> list[ConfigFault]:
+    def check(self, operations: Sequence[Operation], /) -> list[ConfigFault]:
         """A share of less than one call would refuse everybody while the shared state is gone."""
+        dearest: dict[str, int] = {}
+        for each in operations:
+            limit = each.terms.limit
+            dearest[limit] = max(dearest.get(limit, 1), each.terms.cost)
         return [
             ConfigFault(
                 place=f"plans.{name}.{limit}",
                 value=f"quota {window.quota} among {self._instances} gateways",
-                allowed=f"{self._instances} or more",
+                allowed=f"{self._instances * dearest.get(limit, 1)} or more",
                 remedy="Raise the quota or lower gateway.instances.",
             )
             for name, plan in self._plans.items()
             for limit in plan.__struct_fields__
             for window in getattr(plan, limit)
-            if window.quota < self._instances
+            if window.quota < self._instances * dearest.get(limit, 1)
         ]
 
     async def close(self) -> None:
@@ -165,6 +180,7 @@ class Quota:
         windows = {name: getattr(plan, limit) for name, plan in self._plans.items()}
         shares = {name: self._share(each) for name, each in windows.items()}
         policies = {name: _policy_header(limit, each) for name, each in windows.items()}
+        cost = operation.terms.cost
 
         def ask(call: Call) -> Asked:
             mine = windows.get(call.consumer.plan)
@@ -172,8 +188,15 @@ class Quota:
                 return PASS
             key = f"{call.consumer.name}:{limit}"
             if self._shared is None:
-                return _verdict(call, self._local.spend(key, mine), limit, mine)
-            return self._ask_shared(call, key, limit, mine, shares[call.consumer.plan])
+                return _verdict(call, self._local.spend(key, mine, cost), limit, mine)
+            return self._ask_shared(
+                call,
+                key=key,
+                limit=limit,
+                windows=mine,
+                share=shares[call.consumer.plan],
+                cost=cost,
+            )
 
         def tell(call: Call, reply: Reply) -> None:
             spent: Spent | None = call.quota
@@ -194,15 +217,17 @@ class Quota:
     async def _ask_shared(
         self,
         call: Call,
+        *,
         key: str,
         limit: LimitClass,
         windows: tuple[Window, ...],
         share: tuple[Window, ...],
+        cost: int,
     ) -> Verdict:
-        spent = await self._shared.spend(key, windows) if self._shared is not None else None
+        spent = await self._shared.spend(key, windows, cost) if self._shared is not None else None
         if spent is None:
             # Gone: a share of our own keeps the sum of all gateways within the plan.
-            return _verdict(call, self._local.spend(key, share), limit, windows)
+            return _verdict(call, self._local.spend(key, share, cost), limit, windows)
         return _verdict(call, spent, limit, windows)
 
     def _share(self, windows: tuple[Window, ...]) -> tuple[Window, ...]:
