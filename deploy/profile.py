@@ -50,6 +50,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A `crossdock.toml`; without one the sandbox profile is run."""
     limits: bool = True
     """Whether the documented limits of the sandbox's vendors are kept."""
+    host: str = "127.0.0.1"
+    """The address listened at."""
+    node: str = "crossdock"
+    """Names this process among others on one store, and its audit chain."""
     crash_at: str | None = None
     """For campaigns: `point:n`, where the process kills itself."""
 
@@ -64,6 +68,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "data": addresses.data,
             "config": Path(config) if config else None,
             "limits": os.environ.get("CROSSDOCK_SANDBOX_LIMITS", "on") != "off",
+            "host": os.environ.get("CROSSDOCK_HOST", "127.0.0.1"),
+            "node": os.environ.get("CROSSDOCK_NODE", "crossdock"),
             "crash_at": os.environ.get("CROSSDOCK_CRASH_AT"),
         }
         return cls(**told | {key: value for key, value in overrides.items() if value is not None})
@@ -90,12 +96,27 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     url: str | None = None
 
 
+class Tiers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the tiers are that run as processes of their own, as `http://host:port`.
+
+    A tier without an address is part of the process that needs it.
+    """
+
+    system: str | None = None
+    process: str | None = None
+    experience: str | None = None
+
+
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the system is run with. Secrets are resolved; it is never logged."""
 
     gateway: GatewayConfig
     systems: Systems
     store: StoreSettings = StoreSettings()
+    tiers: Tiers = Tiers()
+    promise_key: str | None = None
+    """Signs promises; all processes that take or give them need the same. A reference; without one
+    each data directory has a key of its own."""
     pricing: PricingSettings = PricingSettings()
     orders: OrderSettings = OrderSettings()
     sales: SalesSettings = SalesSettings()
@@ -125,6 +146,8 @@ def configuration(settings: Settings) -> Configuration:
     systems = rest.get("systems", {})
     if isinstance(systems, dict):
         rest["systems"] = {name: _resolved(section) for name, section in systems.items()}
+    if isinstance(rest.get("promise_key"), str):
+        rest["promise_key"] = resolve(rest["promise_key"])
     return msgspec.convert({**rest, "gateway": from_document(gateway)}, Configuration, strict=True)
 
 

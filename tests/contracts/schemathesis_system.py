@@ -15,8 +15,9 @@ import msgspec
 from contracts import context
 from contracts.canonical.order import Order, Timeline
 from contracts.ports.binding import Reply
-from deploy.assembly import Parts, System
+from deploy.assembly import System
 from deploy.profile import Configuration, Settings, configuration
+from deploy.tiers import Parts
 from gateway.config import Plan
 from gateway.server import serve as listen
 from runtime.telemetry import configure_logs

@@ -15,8 +15,9 @@ import msgspec
 from contracts import context
 from contracts.ports.erp import ErpOrder, PlaceErpOrder
 from contracts.ports.quote_to_order import PlaceOrder
-from deploy.assembly import Parts, serve
+from deploy.assembly import serve
 from deploy.profile import Settings
+from deploy.tiers import Parts
 
 
 class _Wrapped:

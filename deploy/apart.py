@@ -1,0 +1,250 @@
+"""The same tree in several processes: a gateway, tiers that are served apart, and workers.
+
+What is assembled in `deploy.assembly` in one process is here split at the ports. A tier that the
+configuration gives an address (`tiers`) is called there; one without is part of the process that
+needs it. Inner tiers trust the call context their caller sends: only the gateway may be reachable
+from outside.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from contracts.governance.openapi import blessed
+from contracts.versions import supported
+from deploy.assembly import (
+    DRAIN,
+    access_log,
+    crash_points_of,
+    log_stream,
+    prepare_for_failures,
+    surroundings,
+)
+from deploy.health import Health
+from deploy.jobs import Job, lasting
+from deploy.keeping import JournalKeep
+from deploy.profile import Configuration, Settings, configuration
+from deploy.tiers import (
+    Elsewhere,
+    Parts,
+    ProcessTier,
+    Surroundings,
+    apis_of,
+    experience_over,
+    systems,
+)
+from gateway.call import ConfigFault
+from gateway.config import ConfigError
+from gateway.fetching import Fetcher
+from gateway.gateway import build_gateway
+from gateway.records import Lines
+from gateway.server import serve as listen
+from gateway.upstreams import Forwarder, Upstream
+from runtime.journal.journal import Journal
+from runtime.rest.routes import application, router_for
+from runtime.store.engine import Store
+from runtime.telemetry import configure_logs
+
+__all__ = ["serve_experience", "serve_gateway", "serve_process", "serve_system", "work"]
+
+OnReady = Callable[[], None]
+
+
+async def serve_system(settings: Settings, *, on_ready: OnReady) -> None:
+    """Serve the connectors until a signal has drained them."""
+    around = _begin(settings)
+    tier = systems(_of_this_process(around))
+    try:
+        await _served(around, _application("system", tier.apis), tier.jobs, on_ready)
+    finally:
+        await tier.close()
+
+
+async def serve_process(settings: Settings, *, on_ready: OnReady) -> None:
+    """Serve the processes until a signal has drained them.
+
+    On SQLite, which one process has to itself, it carries the processes on as well; on PostgreSQL
+    that is left to the workers.
+    """
+    around = _begin(settings)
+    below = systems(around)
+    tier = ProcessTier(around, below, working=_is_alone(around.configured))
+    await tier.start()
+    health = Health(_application("process", tier.apis), ready=tier.ready)
+    try:
+        await _listened(around, health, [*_jobs(below), *tier.jobs], on_ready)
+    finally:
+        await tier.stop(DRAIN)
+        await below.close()
+        tier.close()
+
+
+async def work(settings: Settings, *, on_ready: OnReady) -> None:
+    """Carry processes on until a signal, answering only for its own health.
+
+    Raises:
+        gateway.config.ConfigError: the store is one that a single process has to itself.
+    """
+    around = _begin(settings)
+    if _is_alone(around.configured):
+        raise ConfigError([_not_shared()])
+    below = systems(around)
+    tier = ProcessTier(around, below, working=True)
+    await tier.start()
+    try:
+        health = Health(None, ready=tier.ready)
+        await _listened(around, health, [*_jobs(below), *tier.jobs], on_ready)
+    finally:
+        await tier.stop(DRAIN)
+        await below.close()
+        tier.close()
+
+
+async def serve_experience(settings: Settings, *, on_ready: OnReady) -> None:
+    """Serve what the channels see, over the process tier at `tiers.process`."""
+    around = _begin(settings)
+    processes = Elsewhere("process", _address(around.configured, "process"))
+    tier = experience_over(around.configured, processes)
+    try:
+        await _served(around, _application("experience", tier.apis), [], on_ready)
+    finally:
+        await processes.close()
+
+
+async def serve_gateway(settings: Settings, *, on_ready: OnReady) -> None:
+    """Serve the policy gateway over tiers at their addresses.
+
+    What it must not forget (answers kept for repeated calls, the audit record) is in the store of
+    the configuration, or in one of its own.
+    """
+    around = _begin(settings)
+    configured, clock = around.configured, around.clock
+    store = Store(configured.store.url or f"sqlite:///{settings.data / 'gateway.db'}")
+    journal = around.parts.journal(
+        Journal(
+            store=store, types=(), clock=clock, random=around.random, node=settings.node,
+            crash_points=around.crash_points,
+        )
+    )  # fmt: skip
+
+    async def ready() -> Mapping[str, str | None]:
+        try:
+            await journal.note("ready", "probe")
+        except Exception as fault:  # noqa: BLE001  # whatever the store says, nothing can be kept
+            return {"store": type(fault).__name__}
+        return {"store": None}
+
+    gateway = build_gateway(
+        [blessed(api) for api in supported()],
+        configured.gateway,
+        _upstreams(configured, around),
+        around.parts.keep(JournalKeep(journal)),
+        records=Lines(access_log(settings), logging.getLogger("crossdock.gateway")),
+        data=settings.data,
+        clock=clock,
+        ready=ready,
+        fetch=Fetcher(),
+        tracing=around.tracing,
+    )
+    store.open()
+    if around.tracing is not None:
+        around.tracing.start()
+    await gateway.startup()
+    try:
+        await listen(
+            gateway, host=settings.host, port=settings.port, drain=gateway.drain,
+            on_listening=on_ready,
+        )  # fmt: skip
+    finally:
+        await gateway.shutdown()
+        store.close()
+        if around.tracing is not None:
+            await around.tracing.stop()
+
+
+def _begin(settings: Settings) -> Surroundings:
+    configure_logs(stream=log_stream(settings))
+    return surroundings(
+        settings,
+        configuration(settings),
+        parts=Parts(),
+        crash_points=crash_points_of(settings),
+    )
+
+
+def _of_this_process(around: Surroundings) -> Surroundings:
+    """Whoever serves the connectors has them, whatever address others reach them at."""
+    from msgspec.structs import replace  # noqa: PLC0415  # one use
+
+    tiers = replace(around.configured.tiers, system=None)
+    return replace(around, configured=replace(around.configured, tiers=tiers))
+
+
+def _jobs(below: Any) -> list[Job]:
+    return [prepare_for_failures, *below.jobs]
+
+
+def _application(tier: str, apis: Mapping[str, object]) -> Any:
+    return application([router_for(api, apis[api.name]) for api in apis_of(tier)])
+
+
+async def _served(around: Surroundings, inner: Any, jobs: list[Job], on_ready: OnReady) -> None:
+    await _listened(around, Health(inner), [prepare_for_failures, *jobs], on_ready)
+
+
+async def _listened(
+    around: Surroundings, health: Health, jobs: list[Job], on_ready: OnReady
+) -> None:
+    if around.tracing is not None:
+        around.tracing.start()
+    background = [asyncio.create_task(lasting(job)) for job in jobs]
+    try:
+        await listen(
+            health, host=around.settings.host, port=around.settings.port, drain=health.drain,
+            on_listening=on_ready,
+        )  # fmt: skip
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        if around.tracing is not None:
+            await around.tracing.stop()
+
+
+def _upstreams(configured: Configuration, around: Surroundings) -> dict[str, Upstream]:
+    """One forwarder for each tier, under the name of each of its APIs."""
+    found: dict[str, Upstream] = {}
+    for tier in ("system", "process", "experience"):
+        forwarder = Forwarder(_address(configured, tier), clock=around.clock)
+        found |= {api.path.removeprefix("/"): forwarder for api in apis_of(tier)}
+    return found
+
+
+def _address(configured: Configuration, tier: str) -> str:
+    address: str | None = getattr(configured.tiers, tier)
+    if address is None:
+        raise ConfigError(
+            [
+                ConfigFault(
+                    place=f"tiers.{tier}",
+                    value="missing",
+                    allowed="http://host:port",
+                    remedy=f"Say where the {tier} tier is served (crossdock serve {tier}).",
+                )
+            ]
+        )
+    return address
+
+
+def _is_alone(configured: Configuration) -> bool:
+    return configured.store.url is None or configured.store.url.startswith("sqlite")
+
+
+def _not_shared() -> ConfigFault:
+    return ConfigFault(
+        place="store.url",
+        value="SQLite, which one process has to itself",
+        allowed="postgresql+psycopg://user@host/database",
+        remedy="Name the PostgreSQL database that the gateway or the process tier accepts into.",
+    )

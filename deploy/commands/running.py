@@ -1,0 +1,61 @@
+"""Running one part of the system in this process, and saying so."""
+
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import click
+
+from deploy.addresses import Addresses
+from deploy.commands.check import refuse_faulty
+from deploy.launching import is_listening
+
+__all__ = ["LISTENING", "run"]
+
+LISTENING = click.IntRange(1, 65_535)
+
+
+def run(part: str, name: str, *, port: int | None) -> None:
+    """Run `deploy.apart.<part>` until it is stopped.
+
+    Raises:
+        click.ClickException: it cannot be started; the message says what to do.
+    """
+    begun = time.monotonic()
+    addresses = Addresses.from_environment(port=port)
+    refuse_faulty("nothing was started")
+    if is_listening(addresses.port):
+        raise click.ClickException(
+            f"Port {addresses.port} is in use. Stop what listens there, or give another --port."
+        )
+
+    def ready() -> None:
+        seconds = time.monotonic() - begun
+        click.echo(f"{name} is up at {addresses.gateway} after {seconds:.1f} s. Ctrl-C stops it.")
+
+    import uvloop  # noqa: PLC0415  # faults are told without it
+
+    uvloop.run(_run(part, addresses, ready))
+    click.echo("Stopped.")
+
+
+async def _run(part: str, addresses: Addresses, ready: Callable[[], None]) -> None:
+    from deploy import apart  # noqa: PLC0415  # faults are told without it
+    from deploy.profile import Settings  # noqa: PLC0415  # the same
+    from gateway.config import ConfigError  # noqa: PLC0415  # the same
+    from runtime.store.faults import StoreInUse, StoreUnavailable  # noqa: PLC0415  # the same
+
+    serve: Callable[..., Coroutine[Any, Any, None]] = getattr(apart, part)
+    try:
+        await serve(Settings.from_environment(port=addresses.port), on_ready=ready)
+    except ConfigError as faulty:
+        raise click.ClickException(str(faulty)) from None
+    except StoreInUse:
+        raise click.ClickException(
+            f"Another process works in {addresses.data}. "
+            "Stop it, or set CROSSDOCK_DATA to another directory."
+        ) from None
+    except StoreUnavailable as fault:
+        raise click.ClickException(
+            f"The store cannot be opened ({fault}). Start the database, or correct store.url."
+        ) from None

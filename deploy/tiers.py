@@ -1,0 +1,286 @@
+"""The tiers, each as one object: built here over what stands below it, in this process or apart.
+
+A tier apart is the same ports over HTTP (`elsewhere`), so that whoever holds it cannot tell. Every
+adapter can be replaced by a keyword (`Parts`), which is how a campaign plants a defect.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any, Final, Protocol
+
+import msgspec
+from pyreqwest.client import Client, ClientBuilder
+
+from contracts.ports.crm import Crm
+from contracts.ports.erp import Erp
+from contracts.ports.pricing_credit import PricingCredit
+from contracts.ports.quote_to_order import QuoteToOrder as Orders
+from contracts.ports.tax import Tax
+from contracts.ports.wms import Wms
+from contracts.versions import ApiVersion, supported
+from deploy.jobs import Job, alone, forgetting
+from deploy.notifications import Notifications, Subscriptions
+from deploy.profile import Configuration, Settings
+from experience_apis.operations.api import OperationsApi
+from experience_apis.sales.api import SalesApi
+from process_apis.pricing_credit.api import PricingCreditApi
+from process_apis.pricing_credit.promises import Promises
+from process_apis.pricing_credit.records import Records
+from process_apis.pricing_credit.refreshing import Refresher
+from process_apis.quote_to_order.build import QuoteToOrder
+from process_apis.quote_to_order.exposure import OpenExposure
+from runtime.budget import BudgetBroker
+from runtime.clock import Clock
+from runtime.http import HttpClient
+from runtime.journal.crash_points import CrashPoints
+from runtime.journal.holding import Holding
+from runtime.journal.journal import Journal
+from runtime.journal.worker import Worker
+from runtime.rest.remote import remote
+from runtime.store.engine import Store
+from runtime.tracing import Tracing
+from system_apis.crm.salesforce.connector import Salesforce
+from system_apis.erp.business_central.connector import BusinessCentral
+from system_apis.tax.table.connector import TaxTable
+from system_apis.wms.shiphero.connector import ShipHero
+
+_PROMISE_KEY_BYTES: Final = 32
+
+
+def _as_it_is(part: Any) -> Any:
+    return part
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What wraps an adapter of the system; by default nothing does."""
+
+    erp: Callable[[Any], Erp] = _as_it_is
+    crm: Callable[[Any], Crm] = _as_it_is
+    wms: Callable[[Any], Wms] = _as_it_is
+    tax: Callable[[Any], Tax] = _as_it_is
+    journal: Callable[[Any], Any] = _as_it_is
+    orders: Callable[[Any], Any] = _as_it_is
+    keep: Callable[[Any], Any] = _as_it_is
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every tier of a process is built with."""
+
+    settings: Settings
+    configured: Configuration
+    parts: Parts
+    clock: Clock
+    random: Random
+    crash_points: CrashPoints
+    tracing: Tracing | None = None
+
+
+class Systems(Protocol):
+    """The system tier as the tier above sees it."""
+
+    erp: Erp
+    crm: Crm
+    wms: Wms
+    tax: Tax
+
+
+class SystemTier:
+    """The connectors, one object a port, on one HTTP client and one budget broker."""
+
+    def __init__(self, around: Surroundings) -> None:
+        systems = around.configured.systems
+        clock, parts = around.clock, around.parts
+        self._http = HttpClient(tracing=around.tracing)
+        self.broker = BudgetBroker(systems.allowances, clock=clock)
+        http, broker = self._http, self.broker
+        erp = BusinessCentral(systems.business_central, http=http, broker=broker, clock=clock)
+        crm = Salesforce(systems.salesforce, http=http, broker=broker, clock=clock)
+        wms = ShipHero(systems.shiphero, http=http, broker=broker, clock=clock)
+        self.guards = (erp.guard, crm.guard, wms.guard)
+        self.erp: Erp = parts.erp(erp)
+        self.crm: Crm = parts.crm(crm)
+        self.wms: Wms = parts.wms(wms)
+        self.tax: Tax = parts.tax(TaxTable(clock))
+        self.jobs: list[Job] = []
+        if systems.business_central.webhook_secrets:
+            url = f"{around.configured.gateway.gateway.public_url}/webhooks/business_central"
+            self.jobs.append(Subscriptions(erp, url).run)
+
+    @property
+    def apis(self) -> Mapping[str, object]:
+        """The implementation of each API of the tier."""
+        return {
+            "system/erp": self.erp,
+            "system/crm": self.crm,
+            "system/wms": self.wms,
+            "system/tax": self.tax,
+        }
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close()
+
+
+class Elsewhere:
+    """A tier in another process: its ports, each answered over HTTP at one address.
+
+    `apis` has an object for each API; `close` ends the connections.
+    """
+
+    def __init__(self, tier: str, address: str) -> None:
+        self._client: Client = ClientBuilder().no_proxy().follow_redirects(False).build()
+        self.apis: Mapping[str, Any] = {
+            api.name: remote(api, address, self._client) for api in apis_of(tier)
+        }
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+
+def apis_of(tier: str) -> tuple[ApiVersion, ...]:
+    """The API versions that a process serving this tier answers.
+
+    What vendors push is recorded in the journal, so it is answered where the journal is.
+    """
+    tiers = {"process", "edge"} if tier == "process" else {tier}
+    return tuple(api for api in supported() if api.tier in tiers)
+
+
+class SystemsElsewhere(Elsewhere):
+    """The system tier in another process."""
+
+    guards: Sequence[Any] = ()
+
+    def __init__(self, address: str, parts: Parts) -> None:
+        super().__init__("system", address)
+        self.erp: Erp = parts.erp(self.apis["system/erp"])
+        self.crm: Crm = parts.crm(self.apis["system/crm"])
+        self.wms: Wms = parts.wms(self.apis["system/wms"])
+        self.tax: Tax = parts.tax(self.apis["system/tax"])
+        self.jobs: list[Job] = []
+
+
+def systems(around: Surroundings) -> SystemTier | SystemsElsewhere:
+    """The system tier, where the configuration says it is."""
+    address = around.configured.tiers.system
+    return SystemTier(around) if address is None else SystemsElsewhere(address, around.parts)
+
+
+class ProcessTier:
+    """The processes over the journal; with `working` it also carries them on."""
+
+    def __init__(
+        self, around: Surroundings, below: SystemTier | SystemsElsewhere, *, working: bool
+    ) -> None:
+        configured, clock, parts = around.configured, around.clock, around.parts
+        data = around.settings.data
+        self.store = Store(configured.store.url or f"sqlite:///{data / 'journal.db'}")
+        exposure = OpenExposure()
+        self.records = Records(
+            erp=below.erp, wms=below.wms, crm=below.crm,
+            settings=configured.pricing, clock=clock,
+        )  # fmt: skip
+        promises = Promises(
+            _promise_key(configured, data), valid_for=configured.pricing.promise_seconds
+        )
+        self.pricing = PricingCreditApi(
+            records=self.records, tax=below.tax, settings=configured.pricing, clock=clock,
+            promises=promises, nonce=lambda: secrets.token_hex(8), exposure=exposure,
+        )  # fmt: skip
+        built = QuoteToOrder(
+            pricing=self.pricing, erp=below.erp, wms=below.wms, crm=below.crm, store=self.store,
+            settings=configured.orders, clock=clock, exposure=exposure, promises=promises,
+        )  # fmt: skip
+        self.journal: Journal = parts.journal(
+            Journal(
+                store=self.store, types=built.types, subscribers=built.subscribers, clock=clock,
+                random=around.random, node=around.settings.node,
+                crash_points=around.crash_points,
+            )
+        )  # fmt: skip
+        self.worker = Worker(self.journal, tracing=around.tracing) if working else None
+        self._orders = built.over(self.journal)
+        self.orders: Orders = parts.orders(self._orders)
+        self.webhooks = Notifications(
+            configured.systems,
+            deal_won=self._orders.deal_won,
+            doubt=self.records.doubt,
+            inbox=self.journal,
+            clock=clock,
+        )
+        self.jobs: list[Job] = [Refresher(self.records, configured.pricing).run]
+        if working:
+            holding = Holding(self.store, holder=self.journal.new_holder(), clock=clock)
+            self.jobs += [
+                alone(forgetting(self.journal), "forgetting", holding, self.store),
+                alone(built.deal_watch(self.journal).run, "deals", holding, self.store),
+            ]
+
+    @property
+    def apis(self) -> Mapping[str, object]:
+        """The implementation of each API of the tier, and of the vendors' notifications."""
+        return {
+            "process/pricing-credit": self.pricing,
+            "process/quote-to-order": self.orders,
+            "webhooks": self.webhooks,
+        }
+
+    async def start(self) -> None:
+        """Open the store, go on with what an earlier process left, and begin to work."""
+        self.store.open()
+        await self.journal.open()
+        await self._orders.fill_exposure()
+        if self.worker is not None:
+            await self.worker.start()
+
+    async def stop(self, drain: Any) -> None:
+        """Let running steps finish within `drain`."""
+        if self.worker is not None:
+            await self.worker.drain(drain)
+
+    def close(self) -> None:
+        """Close the store, once nothing needs it any more."""
+        self.store.close()
+
+    async def ready(self) -> Mapping[str, str | None]:
+        """Ready is whoever can accept an order durably; a vendor being down is no reason."""
+        try:
+            await self.journal.note("ready", "probe")
+        except Exception as fault:  # noqa: BLE001  # whatever the store says, it cannot accept
+            return {"store": type(fault).__name__}
+        return {"store": None}
+
+
+class ExperienceTier:
+    """What each channel sees, over the process tier."""
+
+    def __init__(
+        self, configured: Configuration, *, pricing: PricingCredit, orders: Orders
+    ) -> None:
+        self.apis: Mapping[str, object] = {
+            "sales": SalesApi(pricing=pricing, orders=orders, settings=configured.sales),
+            "operations": OperationsApi(orders=orders),
+        }
+
+
+def experience_over(configured: Configuration, processes: Elsewhere) -> ExperienceTier:
+    """The experience tier over a process tier in another process."""
+    return ExperienceTier(
+        configured,
+        pricing=processes.apis["process/pricing-credit"],
+        orders=processes.apis["process/quote-to-order"],
+    )
+
+
+def _promise_key(configured: Configuration, data: Path) -> bytes:
+    """The key that signs promises: the configured one, or one of this data directory's own."""
+    if configured.promise_key is not None:
+        return configured.promise_key.encode()
+    path = data / "promise.key"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_bytes(secrets.token_bytes(_PROMISE_KEY_BYTES))
+    return path.read_bytes()

@@ -1,0 +1,77 @@
+"""Split at the ports, the system promises what it promises in one process."""
+
+import asyncio
+
+import pytest
+
+from tests.scenarios.apart import opened_apart
+from tests.scenarios.stage import made
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+async def apart(tmp_path_factory):
+    """One system in seven processes for the stories of this module."""
+    async with opened_apart(tmp_path_factory.mktemp("apart")) as apart:
+        yield apart
+
+
+async def test_an_order_passes_through_every_process_once(apart):
+    """Gateway, channel, process, worker and connector are five processes; the order is one."""
+    key = apart.a_key("apart")
+    placed = await apart.place(apart.an_order(), key, wait=20)
+    assert placed.status == 201, placed.body
+
+    await apart.reached(key, commercial="confirmed", fulfilment="released")
+    assert made(await apart.erp(key))["salesOrders.create"] == 1
+    assert made(await apart.wms(key))["order_create"] == 1
+
+
+async def test_checks_answer_through_three_tiers(apart):
+    """A price check is firm, and comes from the ERP through process and system tier."""
+    order = apart.an_order()
+    answer = await apart.call(
+        "POST", "/sales/v1/price-checks",
+        {"customer": order["customer"], "lines": order["lines"]},
+    )  # fmt: skip
+    assert answer.status == 200, answer.body
+    assert answer.json["standing"]["freshness"] == "firm"
+
+
+async def test_a_repeated_call_gets_its_first_answer(apart):
+    """The gateway alone keeps answers as durably as the assembled system."""
+    key = apart.a_key("again")
+    order = apart.an_order()
+    first = await apart.place(order, key, wait=20)
+    again = await apart.place(order, key, wait=20)
+    assert (again.status, again.body) == (first.status, first.body)
+
+
+async def test_a_worker_killed_in_mid_order_leaves_nothing_behind(apart):
+    """SIGKILL of one worker with orders in flight: the other takes over, nothing is doubled."""
+    keys = [apart.a_key("killed") for _ in range(12)]
+    victim = apart.workers[0]
+    placing = [asyncio.create_task(apart.place(apart.an_order(), key)) for key in keys]
+    await asyncio.sleep(0.15)
+    victim.kill()
+    answers = await asyncio.gather(*placing)
+    assert {answer.status for answer in answers} <= {201, 202}
+    victim.start()
+
+    for key in keys:
+        await apart.reached(key, commercial="confirmed", fulfilment="released")
+        assert made(await apart.erp(key))["salesOrders.create"] == 1
+        assert made(await apart.wms(key))["order_create"] == 1
+    await victim.ready(apart.client)
+
+
+async def test_a_tier_that_is_gone_is_a_problem_with_a_time_to_return(apart):
+    """Without its process tier the gateway says 503 and when to come back, never 500."""
+    process = apart.tiers["process"]
+    process.kill()
+    answer = await apart.place(apart.an_order(), apart.a_key("gone"))
+    assert (answer.status, answer.slug) == (503, "upstream-unavailable")
+    assert int(answer.headers["retry-after"]) >= 1
+    process.start()
+    await process.ready(apart.client)
