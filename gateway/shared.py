@@ -15,7 +15,7 @@ from gateway.policies.idempotency import Claimed
 from gateway.policies.quota import Spent
 from gateway.records import Records
 
-_TIMEOUT_SECONDS: Final = 0.1
+_TIMEOUT_SECONDS: Final = 0.08
 _CONNECT_SECONDS: Final = 0.2
 _CONNECTIONS: Final = 16
 """Calls share few connections: a script takes some ten microseconds of the server's time."""
