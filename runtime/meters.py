@@ -5,19 +5,19 @@ became of it when the call ends. Between the two the cost counts in full.
 """
 
 from collections import deque
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
-__all__ = ["Bucket", "BucketMeter", "DailyMeter", "Meter", "Window", "WindowMeter"]
+__all__ = ["Bucket", "BucketMeter", "DailyMeter", "Meter", "Pace", "Window", "WindowMeter"]
 
-_PACE_SECONDS = 10.0
+PACE_SECONDS: Final = 10.0
 """Over how long the pace of calls is measured for a forecast."""
-
-
-_ASK_AGAIN = 60.0
+DAY: Final = 86_400.0
+"""Seconds after which a daily allocation has let return whatever it counts now."""
+ASK_AGAIN: Final = 60.0
 """Seconds between two calls that find out whether an exhausted day has passed."""
-_ROUNDING = 0.001
+ROUNDING: Final = 0.001
 """Credits left alone, so that the rounding of two clocks' sums cannot overdraw the vendor's."""
 
 
@@ -39,6 +39,10 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     capacity: float
     restore: float
 
+    def divided(self, among: int) -> "Bucket":
+        """Answer what each of so many may use."""
+        return Bucket(capacity=self.capacity / among, restore=self.restore / among)
+
 
 class Meter(Protocol):
     """One limit: says when a cost could be taken, takes it, and learns when the call ended."""
@@ -55,6 +59,39 @@ class Meter(Protocol):
         """Count what a call that took `reserved` really cost; 0 when it was never sent."""
         ...
 
+    def exhausted_in(self, now: float) -> float | None:
+        """Answer in how many seconds nothing is left at the latest pace; None if that never is."""
+        ...
+
+
+class Pace:
+    """How much a second lately: the running slice of time, and what is left of the one before."""
+
+    __slots__ = ("_before", "_slice", "_spent")
+
+    def __init__(self) -> None:
+        self._slice = 0.0
+        self._spent = self._before = 0.0
+
+    def note(self, now: float, amount: float) -> None:
+        """Count what was just spent."""
+        if now // PACE_SECONDS != self._slice:
+            self._turn(now)
+        self._spent += amount
+
+    def rate(self, now: float) -> float:
+        """Answer what was spent a second, over the latest `PACE_SECONDS`."""
+        self._turn(now)
+        passed = now / PACE_SECONDS - self._slice
+        return (self._spent + self._before * (1.0 - passed)) / PACE_SECONDS
+
+    def _turn(self, now: float) -> None:
+        at = now // PACE_SECONDS
+        if at != self._slice:
+            self._before = self._spent if at == self._slice + 1 else 0.0
+            self._spent = 0.0
+            self._slice = at
+
 
 class WindowMeter:
     """A sliding window in which a call under way counts, and counts on from its end."""
@@ -63,10 +100,19 @@ class WindowMeter:
         self.window = window
         self._ended: deque[float] = deque()
         self._running = 0
-        self._low = max(1, window.limit - round(window.limit * reserve))
+        self._low = self.low_limit(window, reserve)
         self._apart = window.seconds / self._low
         self._even = float("-inf")
         """When the next call would be due if all of them, urgent ones too, had come evenly."""
+
+    @staticmethod
+    def low_limit(window: Window, reserve: float) -> int:
+        """Answer how many calls of the window the low lanes may make."""
+        return max(1, window.limit - round(window.limit * reserve))
+
+    def fill(self, now: float, used: int) -> None:
+        """Hold at least `used` calls from now on: others may have made them just now."""
+        self._ended.extend([now] * (used - self.used(now)))
 
     def used(self, now: float) -> int:
         """How many calls the window holds, those under way included."""
@@ -81,8 +127,8 @@ class WindowMeter:
         left = self.window.limit - used
         if left <= 0:
             return 0.0
-        recent = [at for at in self._ended if at > now - _PACE_SECONDS]
-        pace = len(recent) / min(_PACE_SECONDS, self.window.seconds)
+        recent = [at for at in self._ended if at > now - PACE_SECONDS]
+        pace = len(recent) / min(PACE_SECONDS, self.window.seconds)
         if pace * self.window.seconds <= self.window.limit:
             return None
         return left / pace
@@ -124,32 +170,59 @@ class BucketMeter:
         self.bucket = bucket
         self._level = bucket.capacity
         self._at = now
-        self._aside = 0.0
-        self._kept = max(_ROUNDING, bucket.capacity * reserve)
+        self.aside = 0.0
+        """Credits of the calls under way."""
+        self._reserve = reserve
+        self._kept = max(ROUNDING, bucket.capacity * reserve)
+        self._pace = Pace()
 
     def left(self, now: float) -> float:
         """Credits that may be spent now."""
         grown = self._level + (now - self._at) * self.bucket.restore
         self._level = min(self.bucket.capacity, grown)
         self._at = now
-        return self._level - self._aside
+        return self._level - self.aside
 
     def wait(self, now: float, cost: float, *, high: bool, ahead: int = 0) -> float:
         """Answer in how many seconds there is room, as `Meter.wait`."""
         # a cost near the capacity cannot leave the whole reserve: it would never be served
-        kept = min(_ROUNDING if high else self._kept, max(0.0, self.bucket.capacity - cost))
+        kept = min(ROUNDING if high else self._kept, max(0.0, self.bucket.capacity - cost))
         short = cost * (1 + ahead) - self.left(now) + kept
         return max(0.0, short / self.bucket.restore)
 
     def take(self, now: float, cost: float) -> None:  # noqa: ARG002  # credits
         """Count a call that starts."""
-        self._aside += cost
+        self.aside += cost
 
     def end(self, now: float, reserved: float, charged: float) -> None:
         """Count a call that ended."""
-        self._aside -= reserved
+        self.aside -= reserved
         self.left(now)
         self._level -= charged
+        self._pace.note(now, charged)
+
+    def restart(self, now: float, level: float) -> None:
+        """Go on from a known level, from which nothing under way has been taken yet."""
+        self._level, self._at = min(level, self.bucket.capacity), now
+
+    def learn(self, now: float, left: float, bucket: Bucket | None = None) -> None:
+        """Believe the vendor's count of what is left, and of what the bucket is.
+
+        What is under way may have been debited already or not, so any count between what we know
+        without and with it agrees with ours. Another one is believed as what is left after all
+        that is under way, the lower reading.
+        """
+        if bucket is not None and bucket != self.bucket:
+            self.bucket = bucket
+            self._kept = max(ROUNDING, bucket.capacity * self._reserve)
+        spendable = self.left(now)
+        if not spendable <= left <= spendable + self.aside:
+            self._level = left
+
+    def exhausted_in(self, now: float) -> float | None:
+        """Seconds until no credit is left at the latest pace; None if more comes than goes."""
+        net = self._pace.rate(now) - self.bucket.restore
+        return None if net <= 0.0 else max(0.0, self.left(now)) / net
 
 
 class DailyMeter:
@@ -161,6 +234,7 @@ class DailyMeter:
         self.known = 0
         self._running = 0
         self._asked_again_at = 0.0
+        self._pace = Pace()
 
     def wait(self, now: float, cost: float, *, high: bool, ahead: int = 0) -> float:  # noqa: ARG002  # counts calls
         """Answer in how many seconds there is room, as `Meter.wait`."""
@@ -178,7 +252,9 @@ class DailyMeter:
     def end(self, now: float, reserved: float, charged: float) -> None:  # noqa: ARG002  # see above
         """Count a call that ended."""
         self._running -= 1
-        self.known += 1 if charged > 0 else 0
+        if charged > 0:
+            self.known += 1
+            self._pace.note(now, 1.0)
         self._note_exhaustion(now)
 
     def learn(self, now: float, used: int, limit: int) -> None:
@@ -187,6 +263,14 @@ class DailyMeter:
         self.limit = limit
         self._note_exhaustion(now)
 
+    def exhausted_in(self, now: float) -> float | None:
+        """Seconds until the day is used up at the latest pace, if nothing returns before."""
+        left = self.limit - self.known - self._running
+        if left <= 0:
+            return 0.0
+        pace = self._pace.rate(now)
+        return None if pace * DAY <= left else left / pace
+
     def _note_exhaustion(self, now: float) -> None:
         if self.known >= self.limit - round(self.limit * self._share):
-            self._asked_again_at = now + _ASK_AGAIN
+            self._asked_again_at = now + ASK_AGAIN
