@@ -6,6 +6,7 @@ Secrets stand in it only as hashes (`sha256:<hex>`) or references (`env:NAME`, `
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,30 +40,59 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 BUILT_IN = "built-in"
+MOST_KEYS = 2
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An API key of a client, as `crossdock key` prints it: its id, and its hash or a reference.
+
+    `scopes` may narrow those of the client.
+    """
+
+    id: Annotated[str, msgspec.Meta(pattern="^[a-z2-7]{12}$")]
+    secret: str
+    expires: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    scopes: tuple[str, ...] | None = None
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A consumer, as its `issuer` names it (`built-in`, or a name under `issuers`).
 
     `accounts` are the canonical customer ids it may act for, or `*` for an internal channel. Two
-    `secrets` of a built-in client are valid at once while they are being rotated.
+    `secrets` of a built-in client, or two `keys` of any, are valid at once while they are being
+    rotated. `certificates` are those a trusted hop may vouch for: `sha256:<hex>` of one
+    certificate, or a name an authority gave (`uri:`, `dns:`, `subject:`). `scopes`, where given,
+    bound what any credential of the client may do. A `disabled` client is refused whatever it has.
     """
 
     issuer: str = BUILT_IN
-    secrets: Annotated[tuple[str, ...], msgspec.Meta(max_length=2)] = ()
+    secrets: Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_KEYS)] = ()
+    keys: Annotated[tuple[ApiKey, ...], msgspec.Meta(max_length=MOST_KEYS)] = ()
+    certificates: Annotated[tuple[str, ...], msgspec.Meta(max_length=8)] = ()
+    disabled: bool = False
     scopes: tuple[str, ...] = ()
     accounts: Literal["*"] | tuple[str, ...] = ()
     plan: str = "standard"
 
 
 class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An OpenID or OAuth issuer whose access tokens are accepted."""
+    """An OpenID or OAuth issuer whose access tokens are accepted.
+
+    Keys come from `jwks_uri`, else from the document that `discovery` names (OpenID Connect
+    Discovery 1.0, or RFC 8414 for `oauth`). They are fetched again after `fresh_seconds`, used for
+    `stale_seconds` while the issuer is down, and for unknown key names asked for less and less
+    often, down to every `cooldown_seconds`.
+    """
 
     url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^?#]+$")]
     audience: str
     algorithms: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     token_type: str = "at+jwt"  # noqa: S105  a media type, RFC 9068 section 2.1
     jwks_uri: str | None = None
+    discovery: Literal["openid", "oauth"] = "openid"
+    fresh_seconds: Annotated[float, msgspec.Meta(ge=10, le=86_400)] = 600.0
+    stale_seconds: Annotated[float, msgspec.Meta(ge=60, le=604_800)] = 86_400.0
+    cooldown_seconds: Annotated[float, msgspec.Meta(ge=1, le=300)] = 30.0
     leeway_seconds: Annotated[float, msgspec.Meta(ge=0, le=120)] = 30.0
     scope_claim: str = "scope"
     consumer_claim: str = "client_id"
@@ -74,6 +104,19 @@ class BuiltInIssuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     enabled: bool = False
     token_seconds: Annotated[int, msgspec.Meta(ge=5, le=86_400)] = 900
+
+
+class AttemptLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Failed authentications at the token endpoint within `seconds` before more are put off.
+
+    By one client from one address, from one address, and by one client from all addresses that
+    have not proven its secret lately.
+    """
+
+    seconds: Seconds = 60.0
+    client_from_address: Positive = 10
+    address: Positive = 30
+    client: Positive = 100
 
 
 class IdempotencySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,6 +140,10 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     audience: str = "crossdock"
     instances: Positive = 1
     redis: str | None = None
+    trusted_hops: tuple[str, ...] = ()
+    """Addresses, networks or `unix`: hops that end TLS for us and tell callers' addresses and
+    certificates. Nobody else is believed."""
+    attempts: AttemptLimits = AttemptLimits()
     drain_seconds: Seconds = 10.0
     guard: GuardLimits = GuardLimits()
     issuer: BuiltInIssuer = BuiltInIssuer()
@@ -131,10 +178,24 @@ def json_schema() -> dict[str, Any]:
 
 def from_document(document: Mapping[str, Any]) -> GatewayConfig:
     """Read an already parsed document; raise `ConfigError` with every fault of its form."""
-    faults = Checker(json_schema()).faults(dict(document))
+    plain = _plain(dict(document))
+    faults = Checker(json_schema()).faults(plain)
     if faults:
         raise ConfigError(_formal(fault) for fault in faults)
-    return msgspec.convert(document, GatewayConfig)
+    return msgspec.convert(plain, GatewayConfig)
+
+
+def _plain(node: Any) -> Any:
+    """Write TOML's own dates as JSON would: the schema knows strings only."""
+    match node:
+        case date():
+            return node.isoformat()
+        case dict():
+            return {name: _plain(each) for name, each in node.items()}
+        case list() | tuple():
+            return [_plain(each) for each in node]
+        case _:
+            return node
 
 
 def _formal(fault: Fault) -> ConfigFault:
@@ -150,6 +211,7 @@ def _formal(fault: Fault) -> ConfigFault:
 
 def check(config: GatewayConfig, operations: Iterable[Operation]) -> list[ConfigFault]:
     """Report what the form alone cannot show: names that name nothing, references that fail."""
+    from gateway.credentials import credential_faults, naming_faults  # noqa: PLC0415  they read us
     from gateway.keys import ALGORITHMS, reachable  # noqa: PLC0415  keys bring a JOSE library
 
     known_scopes = {
@@ -161,16 +223,18 @@ def check(config: GatewayConfig, operations: Iterable[Operation]) -> list[Config
     faults: list[ConfigFault] = []
     for name, client in config.clients.items():
         place = f"clients.{name}"
-        faults += _unknown(f"{place}.plan", [client.plan], config.plans, "a plan")
-        faults += _unknown(f"{place}.scopes", client.scopes, known_scopes, "a scope")
+        faults += unknown(f"{place}.plan", [client.plan], config.plans, "a plan")
+        faults += unknown(f"{place}.scopes", client.scopes, known_scopes, "a scope")
         issuers = (BUILT_IN, *config.issuers)
-        faults += _unknown(f"{place}.issuer", [client.issuer], issuers, "an issuer")
+        faults += unknown(f"{place}.issuer", [client.issuer], issuers, "an issuer")
         for secret in client.secrets:
-            faults += _secret_faults(f"{place}.secrets", secret)
+            faults += secret_faults(f"{place}.secrets", secret)
+        faults += credential_faults(place, client, known_scopes)
+    faults += naming_faults(config)
     for name, issuer in config.issuers.items():
         place = f"issuers.{name}"
-        faults += _unknown(f"{place}.plan", [issuer.plan], config.plans, "a plan")
-        faults += _unknown(f"{place}.algorithms", issuer.algorithms, ALGORITHMS, "an algorithm")
+        faults += unknown(f"{place}.plan", [issuer.plan], config.plans, "a plan")
+        faults += unknown(f"{place}.algorithms", issuer.algorithms, ALGORITHMS, "an algorithm")
         for field, url in (("url", issuer.url), ("jwks_uri", issuer.jwks_uri)):
             if url is not None and not reachable(url):
                 faults.append(
@@ -196,9 +260,8 @@ def check(config: GatewayConfig, operations: Iterable[Operation]) -> list[Config
     return faults
 
 
-def _unknown(
-    place: str, given: Iterable[str], known: Iterable[str], what: str
-) -> list[ConfigFault]:
+def unknown(place: str, given: Iterable[str], known: Iterable[str], what: str) -> list[ConfigFault]:
+    """Report the names that name nothing known, each with the nearest that exists."""
     names = sorted(known)
     return [
         ConfigFault(
@@ -216,7 +279,7 @@ def _unknown(
 _SHA256_HEX = 64
 
 
-def _secret_faults(place: str, secret: str) -> list[ConfigFault]:
+def secret_faults(place: str, secret: str) -> list[ConfigFault]:
     """Secrets are hashed or referred to; the value itself is never repeated."""
     scheme, _, rest = secret.partition(":")
     match scheme:
@@ -267,7 +330,7 @@ def secret_digest(secret: str) -> bytes:
         case "file":
             return hashlib.sha256(Path(rest).read_bytes().strip()).digest()
         case _:
-            raise ConfigError(_secret_faults("secrets", secret))
+            raise ConfigError(secret_faults("secrets", secret))
 
 
 def reference(value: str) -> str:

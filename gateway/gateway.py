@@ -5,22 +5,20 @@ Life: `build_gateway` (no effects) -> `check` -> `startup` (provision) -> serve 
 """
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from contracts.problems import problem
 from gateway.application import Gateway
 from gateway.call import Call, ConfigFault, Policy, Refuse, Step, Verdict
-from gateway.config import BUILT_IN, ConfigError, GatewayConfig, check, reference
+from gateway.config import ConfigError, GatewayConfig, check, reference
 from gateway.house import House, Ready
-from gateway.issuer import ALGORITHM, Issuer, KeyRing
+from gateway.identity import identify
 from gateway.keep import Keep
-from gateway.keys import Fetch, LocalKeys, RemoteKeys
+from gateway.keys import Fetch
 from gateway.plans import Plan
 from gateway.policies.audit import Audit
-from gateway.policies.authenticate import Authenticate, introduce_from
-from gateway.policies.authorize import Authorize
 from gateway.policies.correlate import Correlate
 from gateway.policies.guard import Guard
 from gateway.policies.idempotency import Idempotency
@@ -31,91 +29,10 @@ from gateway.policies.validate import Validate
 from gateway.records import Metrics, Records
 from gateway.routes import Operation, Terms, compile_documents
 from gateway.shared import SharedState
-from gateway.tokens import Trust, Verifier
+from gateway.tokens import Verifier
 from gateway.upstreams import Forwarder, Upstream
 from runtime.clock import Clock
 from runtime.tracing import Tracing
-
-
-def trusted_issuers(
-    config: GatewayConfig,
-    *,
-    ring: KeyRing | None,
-    fetch: Fetch,
-    clock: Clock,
-    records: Records,
-) -> dict[str, Trust]:
-    """Answer what is believed of each issuer, by its exact `iss`."""
-    settings = config.gateway
-    trusted: dict[str, Trust] = {}
-    if ring is not None:
-        trusted[settings.public_url] = Trust(
-            issuer=settings.public_url,
-            audience=settings.audience,
-            algorithms=frozenset({ALGORITHM}),
-            keys=LocalKeys(ring.public),
-            leeway_seconds=5.0,
-        )
-    for issuer in config.issuers.values():
-        plain = issuer.token_type.lower().removeprefix("application/")
-        trusted[issuer.url] = Trust(
-            issuer=issuer.url,
-            audience=issuer.audience,
-            algorithms=frozenset(issuer.algorithms),
-            keys=RemoteKeys(
-                issuer=issuer.url,
-                jwks_uri=issuer.jwks_uri,
-                fetch=fetch,
-                clock=clock,
-                records=records,
-            ),
-            types=frozenset({plain, f"application/{plain}"}),
-            leeway_seconds=issuer.leeway_seconds,
-            scope_claim=issuer.scope_claim,
-            consumer_claim=issuer.consumer_claim,
-        )
-    return trusted
-
-
-def _authenticate(
-    config: GatewayConfig, verifier: Verifier, clock: Clock, records: Records
-) -> Authenticate:
-    urls = {name: issuer.url for name, issuer in config.issuers.items()}
-    urls[BUILT_IN] = config.gateway.public_url
-    consumers = {
-        (urls.get(client.issuer, ""), name): (
-            None if client.accounts == "*" else tuple(client.accounts),
-            client.plan,
-        )
-        for name, client in config.clients.items()
-    }
-    plans = {issuer.url: issuer.plan for issuer in config.issuers.values()}
-    return Authenticate(
-        verifier=verifier,
-        introduce=introduce_from(consumers, plans),
-        clock=clock,
-        records=records,
-        metadata_url=_metadata_url(config),
-    )
-
-
-def _metadata_url(config: GatewayConfig) -> str:
-    return config.gateway.public_url.rstrip("/") + "/.well-known/oauth-protected-resource"
-
-
-def _issuer(
-    config: GatewayConfig, ring: KeyRing, clock: Clock, chance: random.Random, records: Records
-) -> Issuer:
-    return Issuer(
-        url=config.gateway.public_url,
-        audience=config.gateway.audience,
-        clients=config.clients,
-        ring=ring,
-        token_seconds=config.gateway.issuer.token_seconds,
-        clock=clock,
-        chance=chance,
-        log=records.event,
-    )
 
 
 class _Routed:
@@ -198,6 +115,7 @@ def build_gateway(
     ready: Ready = _always_ready,
     fetch: Fetch,
     tracing: Tracing | None = None,
+    verifier: Callable[..., Verifier] = Verifier,
 ) -> Gateway:
     """Compile contracts and configuration into a gateway, without any effect yet.
 
@@ -212,13 +130,20 @@ def build_gateway(
     chance = chance or random.SystemRandom()
     metrics = Metrics()
     settings = config.gateway
-    ring = KeyRing(data / "issuer" / "keys.json", clock=clock) if settings.issuer.enabled else None
-    trusted = trusted_issuers(config, ring=ring, fetch=fetch, clock=clock, records=records)
-    issuer = _issuer(config, ring, clock, chance, records) if ring is not None else None
     shared = (
         SharedState(reference(settings.redis), records=records)
         if settings.redis is not None
         else None
+    )
+    identity = identify(
+        config,
+        data=data,
+        fetch=fetch,
+        clock=clock,
+        chance=chance,
+        records=records,
+        shared=shared,
+        verifier=verifier,
     )
     guard, shield = (
         Guard(settings.guard),
@@ -229,8 +154,8 @@ def build_gateway(
             clock=clock, chance=chance, records=records, metrics=metrics, tracing=tracing
         ),
         "guard": guard,
-        "authenticate": _authenticate(config, Verifier(trusted, clock=clock), clock, records),
-        "authorize": Authorize(metadata_url=_metadata_url(config)),
+        "authenticate": identity.authenticate,
+        "authorize": identity.authorize,
         "lifecycle": Lifecycle(clock=clock, metrics=metrics),
         "quota": Quota(config.plans, clock=clock, shared=shared, instances=settings.instances),
         "validate": Validate(),
@@ -244,8 +169,7 @@ def build_gateway(
     house = House(
         public_url=settings.public_url,
         documents=documents,
-        issuers=list(trusted),
-        issuer=issuer,
+        identity=identity,
         metrics=metrics,
         ready=ready,
         draining=lambda: gateway.draining,
@@ -265,7 +189,7 @@ def build_gateway(
         clock=clock,
         records=records,
         shared=shared,
-        on_startup=ring.open if ring is not None else lambda: None,
+        on_startup=identity.open,
     )
     metrics.in_flight.set_function(lambda: gateway.in_flight)
     return gateway

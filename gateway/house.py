@@ -12,7 +12,7 @@ import msgspec
 from contracts.problems import CATALOGUE, Kind, problem, refuse
 from gateway.call import Call, Reply
 from gateway.edge import bytes_reply, json_reply
-from gateway.issuer import Issuer
+from gateway.identity import Identity
 from gateway.records import Metrics
 from gateway.routes import Operation, Terms
 
@@ -30,6 +30,18 @@ def _get(name: str, path: str) -> Operation:
     )
 
 
+def _form(name: str, path: str) -> Operation:
+    return Operation(
+        key=f"house/{name}",
+        api="house",
+        method="POST",
+        template=path,
+        scopes=None,
+        terms=_TERMS,
+        media_types=("application/x-www-form-urlencoded",),
+    )
+
+
 class House:
     """The gateway's own operations and their handlers."""
 
@@ -38,8 +50,7 @@ class House:
         *,
         public_url: str,
         documents: Iterable[Mapping[str, Any]],
-        issuers: Iterable[str],
-        issuer: Issuer | None,
+        identity: Identity,
         metrics: Metrics,
         ready: Ready,
         draining: Callable[[], bool],
@@ -49,8 +60,7 @@ class House:
             each["info"]["x-crossdock-api"]: msgspec.json.encode(each) for each in documents
         }
         self._scopes = sorted(_scopes_of(documents))
-        self._issuers = list(issuers)
-        self._issuer = issuer
+        self._identity = identity
         self._metrics = metrics
         self._ready = ready
         self._draining = draining
@@ -72,19 +82,11 @@ class House:
             (_get(f"openapi-{api}", f"/openapi/{api}.json"), _fixed(body))
             for api, body in self._documents.items()
         ]
-        if self._issuer is not None:
-            issuer = self._issuer
-            token = Operation(
-                key="house/token",
-                api="house",
-                method="POST",
-                template="/oauth/token",
-                scopes=None,
-                terms=_TERMS,
-                media_types=("application/x-www-form-urlencoded",),
-            )
+        issuer = self._identity.issuer
+        if issuer is not None:
             found += [
-                (token, issuer.token),
+                (_form("token", "/oauth/token"), issuer.token),
+                (_form("revoke", "/oauth/revoke"), issuer.revoke),
                 (_get("jwks", "/.well-known/jwks.json"), _built(issuer.ring.jwks)),
                 (
                     _get("authorization-server", "/.well-known/oauth-authorization-server"),
@@ -135,9 +137,11 @@ class House:
         return json_reply(
             {
                 "resource": self._url,
-                "authorization_servers": self._issuers,
+                "resource_name": "Crossdock",
+                "authorization_servers": self._identity.issuers,
                 "bearer_methods_supported": ["header"],
                 "scopes_supported": self._scopes,
+                "tls_client_certificate_bound_access_tokens": self._identity.takes_certificates,
             }
         )
 

@@ -1,32 +1,36 @@
 """The built-in issuer: client credentials in, RFC 9068 access tokens out. For development.
 
 Keys are made on the first start and kept in the data directory, readable by their owner only. A
-rotation adds a key; the one before stays published as long as a token it signed may live.
+rotation adds a key; the one before stays published as long as a token it signed may live. A client
+may withdraw its own tokens (RFC 7009); one that proves itself by certificate gets tokens bound to
+it (RFC 8705).
 """
 
-import hashlib
-import hmac
 import os
 import random
-import secrets
-from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote_plus
 
 import msgspec
 from joserfc import jws
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from gateway.call import Call, Header, Reply
-from gateway.config import BUILT_IN, Client, secret_digest
+from gateway.attempts import Attempts
+from gateway.call import Call, Reply
+from gateway.certificates import Presented
+from gateway.config import Client
 from gateway.edge import bytes_reply
 from gateway.keys import VerifyingKey, import_key
+from gateway.oauth import ClientProof, OAuthError, Proven, form_of, refused
+from gateway.peers import Peers
+from gateway.revocation import Entry, Revocations, token_subject
 from runtime.clock import Clock
 
 ALGORITHM: Final = "ES256"
-_FORM: Final = b"application/x-www-form-urlencoded"
+_LEEWAY_SECONDS: Final = 60.0
+"""A withdrawn token is remembered for this long after its expiry: clocks differ."""
 
 
 class _KeptKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,18 +118,8 @@ def _published(jwk: Mapping[str, Any]) -> dict[str, Any]:
     return {each: jwk[each] for each in _PUBLIC_MEMBERS}
 
 
-class _OAuthError(Exception):
-    """An error of RFC 6749 section 5.2."""
-
-    def __init__(self, error: str, description: str, *, basic: bool = False) -> None:
-        super().__init__(error)
-        self.error = error
-        self.description = description
-        self.basic = basic
-
-
 class Issuer:
-    """Answers `POST /oauth/token` and the issuer's metadata."""
+    """Answers `POST /oauth/token`, `POST /oauth/revoke` and the issuer's metadata."""
 
     def __init__(
         self,
@@ -138,6 +132,10 @@ class Issuer:
         clock: Clock,
         chance: random.Random,
         log: Callable[..., None],
+        attempts: Attempts,
+        peers: Peers,
+        presented: Presented,
+        revocations: Revocations,
     ) -> None:
         self.url = url
         self.audience = audience
@@ -146,35 +144,44 @@ class Issuer:
         self._clock = clock
         self._chance = chance
         self._log = log
-        self._clients = {
-            name: (client, tuple(secret_digest(each) for each in client.secrets))
-            for name, client in clients.items()
-            if client.issuer == BUILT_IN and client.secrets
-        }
-        # Compared with when nobody has the name, so that both take the same time.
-        self._nobody = hashlib.sha256(secrets.token_bytes(32)).digest()
+        self._revocations = revocations
+        self._presented = presented
+        self._proof = ClientProof(
+            clients,
+            attempts=attempts,
+            peers=peers,
+            presented=presented,
+            revocations=revocations,
+            log=log,
+        )
 
     def metadata(self) -> dict[str, Any]:
         """Answer the authorization server metadata (RFC 8414)."""
-        scopes = sorted({s for client, _ in self._clients.values() for s in client.scopes})
+        ways = ["client_secret_basic", "client_secret_post"]
+        ways += ["tls_client_auth"] if self._presented.possible else []
         return {
             "issuer": self.url,
             "token_endpoint": f"{self.url}/oauth/token",
+            "revocation_endpoint": f"{self.url}/oauth/revoke",
             "jwks_uri": f"{self.url}/.well-known/jwks.json",
             "grant_types_supported": ["client_credentials"],
             "response_types_supported": [],
-            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
-            "scopes_supported": scopes,
+            "token_endpoint_auth_methods_supported": ways,
+            "revocation_endpoint_auth_methods_supported": ways,
+            "tls_client_certificate_bound_access_tokens": self._presented.possible,
+            "scopes_supported": self._proof.scopes(),
         }
 
     async def token(self, call: Call) -> Reply:
-        """Grant an access token to a client that proves its secret (RFC 6749 section 4.4)."""
+        """Grant an access token to a client that proves itself (RFC 6749 section 4.4)."""
         try:
-            name, scopes = self._grant(call)
-        except _OAuthError as error:
-            return _refused(error)
+            form = form_of(call)
+            proven = self._proof.of(call, form)
+            scopes = _granted(form, proven.client.scopes)
+        except OAuthError as error:
+            return refused(error)
         document = {
-            "access_token": self.sign(name, scopes),
+            "access_token": self.sign(proven.name, scopes, bound_to=proven.thumbprint),
             "token_type": "Bearer",
             "expires_in": self._token_seconds,
             "scope": " ".join(scopes),
@@ -183,17 +190,46 @@ class Issuer:
         reply.headers.append((b"cache-control", b"no-store"))
         return reply
 
-    def _grant(self, call: Call) -> tuple[str, list[str]]:
-        form = _form(call)
-        name, client = self._client(call, form)
-        if form.get("grant_type") != "client_credentials":
-            raise _OAuthError("unsupported_grant_type", "Use grant_type=client_credentials.")
-        return name, _granted(form.get("scope"), client.scopes)
+    async def revoke(self, call: Call) -> Reply:
+        """Withdraw a token of the client that asks; say the same of any other (RFC 7009)."""
+        try:
+            form = form_of(call)
+            proven = self._proof.of(call, form)
+        except OAuthError as error:
+            return refused(error)
+        token = form.get("token")
+        if not token:
+            return refused(OAuthError("invalid_request", "Send the token."))
+        entry = self._withdrawal(token, proven)
+        if entry is not None:
+            await self._revocations.add(entry)
+        reply = bytes_reply(b"", media_type=b"application/json")
+        reply.headers.append((b"cache-control", b"no-store"))
+        return reply
 
-    def sign(self, client: str, scopes: Sequence[str]) -> str:
-        """Sign an access token (RFC 9068 section 2)."""
+    def _withdrawal(self, token: str, proven: Proven) -> Entry | None:
+        """Answer the entry that withdraws a token; None unless it is this client's, signed here."""
+        for key in self.ring.public():
+            try:
+                raw = jws.deserialize_compact(token, key.key, algorithms=[ALGORITHM]).payload
+                claims = msgspec.json.decode(raw, type=_Own)
+            except (JoseError, ValueError, TypeError, msgspec.MsgspecError):
+                continue
+            if claims.client_id != proven.name:
+                self._log("token_of_another_not_revoked", client=proven.name)
+                return None
+            return Entry(
+                subject=token_subject(self.url, claims.jti),
+                at=self._clock.now().timestamp(),
+                until=claims.exp + _LEEWAY_SECONDS,
+                by=proven.name,
+            )
+        return None
+
+    def sign(self, client: str, scopes: Sequence[str], *, bound_to: str | None = None) -> str:
+        """Sign an access token (RFC 9068 section 2), bound to a certificate where there is one."""
         now = int(self._clock.now().timestamp())
-        claims = {
+        claims: dict[str, Any] = {
             "iss": self.url,
             "sub": client,
             "client_id": client,
@@ -203,80 +239,31 @@ class Issuer:
             "exp": now + self._token_seconds,
             "jti": f"{self._chance.getrandbits(128):032x}",
         }
+        if bound_to is not None:
+            claims["cnf"] = {"x5t#S256": bound_to}
         key = self.ring.signing
         header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": key.thumbprint()}
         return jws.serialize_compact(
             header, msgspec.json.encode(claims), key, algorithms=[ALGORITHM]
         )
 
-    def _client(self, call: Call, form: Mapping[str, str]) -> tuple[str, Client]:
-        basic = _basic(call)
-        if basic is not None and ("client_secret" in form):
-            raise _OAuthError("invalid_request", "Authenticate in one way only.")
-        name, secret = basic or (form.get("client_id", ""), form.get("client_secret", ""))
-        client, digests = self._clients.get(name, (None, (self._nobody,)))
-        given = hashlib.sha256(secret.encode()).digest()
-        # Every digest is compared, and one for an unknown client too: time tells nothing.
-        proven = [hmac.compare_digest(given, each) for each in digests]
-        if client is None or not any(proven):
-            self._log("client_refused", client=name[:64] if client is not None else "unknown")
-            raise _OAuthError(
-                "invalid_client", "The client or its secret is wrong.", basic=basic is not None
-            )
-        return name, client
+
+class _Own(msgspec.Struct):
+    """What is read of a token signed here."""
+
+    client_id: str
+    jti: str
+    exp: float
 
 
-def _form(call: Call) -> dict[str, str]:
-    if call.fields.get(b"content-type", b"").split(b";", 1)[0].strip().lower() != _FORM:
-        raise _OAuthError("invalid_request", "Send application/x-www-form-urlencoded.")
-    try:
-        pairs = parse_qsl(
-            (call.body or b"").decode("ascii"),
-            keep_blank_values=True,
-            strict_parsing=True,
-            errors="strict",
-            max_num_fields=16,
-        )
-    except ValueError:
-        raise _OAuthError("invalid_request", "The form cannot be read.") from None
-    form = dict(pairs)
-    if len(form) != len(pairs):
-        raise _OAuthError("invalid_request", "A parameter is given twice.")
-    return form
-
-
-def _basic(call: Call) -> tuple[str, str] | None:
-    header = call.fields.get(b"authorization")
-    if header is None:
-        return None
-    scheme, _, encoded = header.partition(b" ")
-    if scheme.lower() != b"basic":
-        raise _OAuthError("invalid_client", "Use HTTP Basic or form parameters.", basic=True)
-    try:
-        name, colon, secret = b64decode(encoded, validate=True).decode("utf-8").partition(":")
-    except ValueError:
-        raise _OAuthError("invalid_client", "The credentials cannot be read.", basic=True) from None
-    if not colon:
-        raise _OAuthError("invalid_client", "The credentials cannot be read.", basic=True)
-    return unquote_plus(name), unquote_plus(secret)  # RFC 6749 section 2.3.1
-
-
-def _granted(asked: str | None, allowed: Sequence[str]) -> list[str]:
+def _granted(form: Mapping[str, str], allowed: Sequence[str]) -> list[str]:
+    """Answer the scopes a token gets: those asked for, or all the client has."""
+    if form.get("grant_type") != "client_credentials":
+        raise OAuthError("unsupported_grant_type", "Use grant_type=client_credentials.")
+    asked = form.get("scope")
     if not asked:
         return sorted(allowed)
     wanted = set(asked.split(" "))
     if not wanted <= set(allowed):
-        raise _OAuthError("invalid_scope", "The client does not have every scope it asks for.")
+        raise OAuthError("invalid_scope", "The client does not have every scope it asks for.")
     return sorted(wanted)
-
-
-def _refused(error: _OAuthError) -> Reply:
-    status = 401 if error.error == "invalid_client" else 400
-    headers: list[Header] = [(b"cache-control", b"no-store")]
-    if status == 401:  # noqa: PLR2004  RFC 6749 section 5.2 asks for the challenge with a 401
-        headers.append((b"www-authenticate", b'Basic realm="crossdock"'))
-    body = {"error": error.error, "error_description": error.description}
-    reply = bytes_reply(msgspec.json.encode(body), media_type=b"application/json", status=status)
-    reply.headers.extend(headers)
-    reply.reason = error.error
-    return reply

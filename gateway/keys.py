@@ -11,11 +11,13 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
+from gateway.documents import parse
 from gateway.records import Records
 from runtime.clock import Clock
 
@@ -35,6 +37,10 @@ ALGORITHMS: Final = frozenset({*_RSA_ALGORITHMS, "ES256", "ES384", "ES512", "EdD
 _RSA_BITS: Final = (2048, 8192)
 _LEAST_EXPONENT: Final = 65537
 _LONGEST_KID: Final = 256
+_FIRST_PAUSE_SECONDS: Final = 0.5
+_PATIENCE_SECONDS: Final = 2.0
+_MOST_KEYS: Final = 256
+"""An issuer signs with one key and publishes a few; importing thousands would hold everybody up."""
 
 
 class KeyRefusedError(ValueError):
@@ -145,6 +151,8 @@ def import_set(document: Any) -> tuple[dict[str | None, VerifyingKey], list[str]
     members = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(members, list):
         raise KeyRefusedError("not-a-jwks")
+    if len(members) > _MOST_KEYS:
+        raise KeyRefusedError("too-many-keys")
     named = Counter(
         each.get("kid") if isinstance(each.get("kid"), str) else None
         for each in members
@@ -168,7 +176,10 @@ class KeySource(Protocol):
         """Answer a key at hand, without waiting."""
 
     async def fetch(self, kid: str | None) -> VerifyingKey | None:
-        """Answer a key after asking the issuer, if it may be asked now."""
+        """Answer a key after asking the issuer; raise `KeysUnavailableError` if it has none."""
+
+    async def close(self) -> None:
+        """Let go of what is under way."""
 
 
 class LocalKeys:
@@ -185,16 +196,30 @@ class LocalKeys:
         """Answer what `find` does: there is nobody else to ask."""
         return self.find(kid)
 
+    async def close(self) -> None:
+        """Hold nothing."""
+
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """Gets a URL's body, bounded in time and size; raises on anything but 200."""
 
 
+class KeysUnavailableError(Exception):
+    """Whether a token is right cannot be told now; `retry_after` in seconds."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"keys are not available for {retry_after:.1f} s")
+        self.retry_after = retry_after
+
+
 class RemoteKeys:
     """An issuer's JWKS: one fetch at a time, stale keys served while the issuer is down.
 
-    An unknown `kid` asks the issuer at most once per cooldown, so that a flood of invented names
-    costs it nothing.
+    An unknown `kid` asks the issuer. Each time that brings nothing new the pause before the next
+    doubles, from half a second to the cooldown, so that a flood of invented names costs it next to
+    nothing. Whoever comes in a short pause waits for its end, because the key that signed may be
+    newer than what was fetched. In a long one, with too many waiting, or without any usable key,
+    `KeysUnavailableError` says that nothing can be told: a right token is never called wrong.
     """
 
     def __init__(
@@ -205,22 +230,29 @@ class RemoteKeys:
         fetch: Fetch,
         clock: Clock,
         records: Records,
+        discovery: str = "openid",
         fresh_seconds: float = 600.0,
         stale_seconds: float = 86_400.0,
         cooldown_seconds: float = 30.0,
+        most_waiting: int = 64,
     ) -> None:
         self._issuer = issuer
         self._jwks_uri = jwks_uri
         self._fetch = fetch
         self._clock = clock
         self._records = records
+        self._discovery = discovery
         self._fresh = fresh_seconds
         self._stale = stale_seconds
         self._cooldown = cooldown_seconds
+        self._most_waiting = most_waiting
         self._keys: dict[str | None, VerifyingKey] = {}
         self._fetched = float("-inf")
         self._asked = float("-inf")
+        self._fruitless = 0
+        self._waiting = 0
         self._running: asyncio.Task[None] | None = None
+        self._next: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<RemoteKeys {self._issuer} {len(self._keys)} keys>"
@@ -230,25 +262,74 @@ class RemoteKeys:
         age = self._clock.monotonic() - self._fetched
         if age > self._stale:
             return None
-        if age > self._fresh and self._may_ask():
+        if age > self._fresh and self._running is None and self._rest() <= 0:
             self._refresh()
         return self._keys.get(kid)
 
     async def fetch(self, kid: str | None) -> VerifyingKey | None:
-        """Ask the issuer if the cooldown allows, else wait for the fetch under way, if any."""
-        if self._running is None and self._may_ask():
-            self._refresh()
-        if self._running is not None:
-            await asyncio.shield(self._running)
-        return self.find(kid)
+        """Ask the issuer as soon as it may be asked; answer the key, None if it has none.
 
-    def _may_ask(self) -> bool:
-        return self._running is None and self._clock.monotonic() - self._asked >= self._cooldown
+        Raises `KeysUnavailableError` when no usable keys are to be had.
+        """
+        if self._running is None and self._rest() <= 0:
+            await asyncio.shield(self._refresh())
+        else:
+            if self._running is not None:
+                await asyncio.shield(self._running)
+                if (found := self.find(kid)) is not None:
+                    return found
+            if self.usable:
+                # What was fetched may have been written before this token's key was: look again.
+                await self._wait_for_next()
+        found = self.find(kid)
+        if found is None and not self.usable:
+            raise KeysUnavailableError(max(1.0, self._rest()))
+        return found
 
-    def _refresh(self) -> None:
-        self._asked = self._clock.monotonic()
+    @property
+    def usable(self) -> bool:
+        """Tell whether there are keys no older than the stale limit."""
+        return bool(self._keys) and self._clock.monotonic() - self._fetched <= self._stale
+
+    async def close(self) -> None:
+        """Let go of what is being fetched."""
+        tasks = [each for each in (self._next, self._running) if each is not None]
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _wait_for_next(self) -> None:
+        if self._waiting >= self._most_waiting or self._rest() > _PATIENCE_SECONDS:
+            raise KeysUnavailableError(max(1.0, self._rest()))
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_task(self._load_next())
+            self._next.add_done_callback(self._next_done)
+        self._waiting += 1
+        try:
+            await asyncio.shield(self._next)
+        finally:
+            self._waiting -= 1
+
+    async def _load_next(self) -> None:
+        await asyncio.sleep(self._rest())
+        await asyncio.shield(self._running or self._refresh())
+
+    def _next_done(self, _: asyncio.Task[None]) -> None:
+        self._next = None
+
+    def _rest(self) -> float:
+        """Answer the seconds until the issuer may be asked: soon, and later each time in vain."""
+        pause = min(self._cooldown, _FIRST_PAUSE_SECONDS * 2.0**self._fruitless)
+        return self._asked + pause - self._clock.monotonic()
+
+    def _refresh(self) -> asyncio.Task[None]:
+        now = self._clock.monotonic()
+        if now - self._asked > 2 * self._cooldown:
+            self._fruitless = 0
+        self._asked = now
         self._running = asyncio.get_running_loop().create_task(self._load())
         self._running.add_done_callback(self._done)
+        return self._running
 
     def _done(self, _: asyncio.Task[None]) -> None:
         self._running = None
@@ -256,26 +337,29 @@ class RemoteKeys:
     async def _load(self) -> None:
         try:
             uri = self._jwks_uri or await self._discovered()
-            keys, refused = import_set(msgspec.json.decode(await self._fetch(uri)))
+            keys, refused = import_set(parse(await self._fetch(uri)))
         except Exception as error:  # noqa: BLE001  an issuer can fail in any way; its keys stay
-            self._records.event(
-                "issuer_keys_not_fetched", issuer=self._issuer, error=type(error).__name__
-            )
+            self._failed(type(error).__name__)
             return
         if refused:
             self._records.event(
                 "issuer_keys_refused", issuer=self._issuer, reasons=sorted(set(refused))
             )
         if not keys:
-            return  # garbage does not displace keys that work
+            self._failed("no-usable-key")  # garbage does not displace keys that work
+            return
+        self._fruitless = 0 if keys.keys() - self._keys.keys() else min(self._fruitless + 1, 16)
         self._keys = keys
         self._fetched = self._clock.monotonic()
 
+    def _failed(self, error: str) -> None:
+        self._fruitless = min(self._fruitless + 1, 16)
+        self._records.event("issuer_keys_not_fetched", issuer=self._issuer, error=error)
+
     async def _discovered(self) -> str:
-        """Find the JWKS by OpenID discovery; the document must name this very issuer."""
-        url = self._issuer.rstrip("/") + "/.well-known/openid-configuration"
-        document = msgspec.json.decode(await self._fetch(url))
-        if document.get("issuer") != self._issuer:
+        """Find the JWKS by the issuer's own metadata, which must name this very issuer."""
+        document = parse(await self._fetch(metadata_url(self._issuer, self._discovery)))
+        if not isinstance(document, dict) or document.get("issuer") != self._issuer:
             raise KeyRefusedError("discovery-names-another-issuer")
         uri = document.get("jwks_uri")
         if not isinstance(uri, str) or not reachable(uri):
@@ -283,6 +367,27 @@ class RemoteKeys:
         return uri
 
 
+def metadata_url(issuer: str, discovery: str) -> str:
+    """Answer where an issuer's metadata is.
+
+    OpenID Connect Discovery 1.0 section 4 appends to the issuer; RFC 8414 section 3.1 inserts
+    between its host and its path.
+    """
+    if discovery == "openid":
+        return issuer.rstrip("/") + "/.well-known/openid-configuration"
+    parts = urlsplit(issuer)
+    path = parts.path.rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server{path}"
+
+
 def reachable(url: str) -> bool:
     """Tell whether keys may come from there: TLS, or this machine's loopback."""
-    return url.startswith(("https://", "http://127.0.0.1:", "http://localhost:", "http://[::1]:"))
+    try:
+        parts = urlsplit(url)
+        port_named, host = parts.port is not None, parts.hostname
+    except ValueError:
+        return False
+    if not host or "@" in parts.netloc:
+        return False
+    loopback = host in ("127.0.0.1", "localhost", "::1") and port_named
+    return parts.scheme == "https" or (parts.scheme == "http" and loopback)

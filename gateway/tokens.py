@@ -7,13 +7,16 @@ thumbprint, which is ignored). Keys or addresses of keys inside a token are refu
 import base64
 import binascii
 import re
+import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 from joserfc import jws
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, SecurityWarning
 
+from contracts.problems import ProblemError
+from gateway.documents import parse
 from gateway.keys import KeySource, VerifyingKey
 from runtime.clock import Clock
 
@@ -21,6 +24,14 @@ _COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-
 _HEADER_MEMBERS: Final = frozenset({"alg", "typ", "kid", "x5t", "x5t#S256"})
 LONGEST: Final = 8_192
 _LONGEST_SUBJECT: Final = 256
+_LATEST: Final = 2.0**53
+"""No moment lies beyond what a JSON reader keeps exactly (RFC 8259 section 6)."""
+_CLIENT_ID: Final = re.compile(r"[!-~]{1,256}")
+"""Visible ASCII (RFC 6749 appendix A.1, without the space): it is written to logs and metrics."""
+_THUMBPRINT: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+
+# EdDSA is the older name of Ed25519 (RFC 9864) and what most issuers still say.
+warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)
 
 
 class TokenRefusedError(Exception):
@@ -52,7 +63,9 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     scopes: frozenset[str]
     expires: float
-    all: dict[str, Any]
+    token_id: str | None = None
+    bound_to: str | None = None
+    """The thumbprint of the certificate that must come with it (RFC 8705 section 3)."""
 
 
 class _Read(msgspec.Struct, frozen=True):
@@ -71,10 +84,13 @@ def _segment(text: str) -> bytes:
 
 
 def _object(raw: bytes) -> dict[str, Any]:
+    """Read one JSON object; a name that comes twice is refused (RFC 7515 section 4)."""
     try:
-        found = msgspec.json.decode(raw, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
+        found = parse(raw)
+    except ProblemError:
         raise TokenRefusedError("segment-not-json") from None
+    if not isinstance(found, dict):
+        raise TokenRefusedError("segment-not-an-object")
     return found
 
 
@@ -115,6 +131,11 @@ class Verifier:
         source: KeySource = trust.keys
         return read, trust, source.find(read.header.get("kid"))
 
+    async def close(self) -> None:
+        """Let go of what the key sources are fetching."""
+        for trust in self._trusted.values():
+            await trust.keys.close()
+
     async def verify(self, token: str) -> Claims:
         """Answer what the token says, or raise `TokenRefusedError`."""
         read, trust, key = self.begin(token)
@@ -139,6 +160,8 @@ def _moment(claims: dict[str, Any], name: str, *, required: bool) -> float | Non
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TokenRefusedError(f"{name}-type")
+    if not 0 <= value <= _LATEST:
+        raise TokenRefusedError(f"{name}-range")
     return float(value)
 
 
@@ -147,6 +170,22 @@ def _text(claims: dict[str, Any], name: str) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_SUBJECT:
         raise TokenRefusedError(f"{name}-type")
     return value
+
+
+def _bound(claims: dict[str, Any]) -> str | None:
+    """Answer the certificate a token is bound to; a proof we cannot ask for is no bearer's.
+
+    RFC 9449 section 7.1: a token bound to a key is not accepted as if it were not.
+    """
+    if "cnf" not in claims:
+        return None
+    confirmation = claims["cnf"]
+    if not isinstance(confirmation, dict) or confirmation.keys() != {"x5t#S256"}:
+        raise TokenRefusedError("cnf-not-supported")
+    thumbprint = confirmation["x5t#S256"]
+    if not isinstance(thumbprint, str) or not _THUMBPRINT.fullmatch(thumbprint):
+        raise TokenRefusedError("cnf-type")
+    return thumbprint
 
 
 def _claims(claims: dict[str, Any], trust: Trust, now: float) -> Claims:
@@ -168,13 +207,17 @@ def _claims(claims: dict[str, Any], trust: Trust, now: float) -> Claims:
         scopes = frozenset(scope.split())
     else:
         raise TokenRefusedError("scope-type")
+    consumer = _text(claims, trust.consumer_claim)
+    if not _CLIENT_ID.fullmatch(consumer):
+        raise TokenRefusedError(f"{trust.consumer_claim}-characters")
     found = Claims(
         issuer=trust.issuer,
-        consumer=_text(claims, trust.consumer_claim),
+        consumer=consumer,
         subject=_text(claims, "sub"),
         scopes=scopes,
         expires=(expires or 0.0) + trust.leeway_seconds,
-        all=claims,
+        token_id=_text(claims, "jti") if "jti" in claims else None,
+        bound_to=_bound(claims),
     )
     if found.expires <= now:
         raise TokenRefusedError("expired")

@@ -1,15 +1,22 @@
-"""authenticate: who is calling, proven by a bearer access token (RFC 6750, RFC 9068).
+"""authenticate: who is calling, proven by a bearer token, an API key or a client certificate.
 
-A verified token is remembered by its digest until it expires; the second call of a token costs one
-look-up. Whatever is wrong with a credential, the caller is told the same words; the reason is in
+Tokens as RFC 6750 and RFC 9068 have them, sent in `Authorization`; keys in `X-API-Key`;
+certificates from a trusted hop. A verified token is remembered by its digest until it expires or is
+withdrawn. Whatever is wrong with a credential, the caller is told the same words; the reason is in
 the log. Only an otherwise valid token past its time is told apart, so that a client can renew.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
+import msgspec
+
 from contracts.problems import problem
+from gateway import apikeys
+from gateway.apikeys import ApiKeys, KeyNotAcceptedError
 from gateway.call import (
     PASS,
     Asked,
@@ -22,20 +29,43 @@ from gateway.call import (
     Step,
     Verdict,
 )
+from gateway.certificates import CertificateRefusedError, Presented
+from gateway.keys import KeysUnavailableError
 from gateway.records import Records
+from gateway.revocation import Revocations, subject_of, token_subject
 from gateway.routes import Operation
 from gateway.tokens import Claims, TokenRefusedError, Verifier
 from runtime.clock import Clock
 
 _MOST_REMEMBERED: Final = 50_000
 _CHALLENGE: Final = b"www-authenticate"
+_LONGEST_WAIT: Final = 10.0
 
-Introduce = Callable[[Claims], Consumer | None]
-"""Answers the consumer a verified token speaks for; None for one this gateway does not know."""
+Introduce = Callable[[Claims], Consumer]
+"""Answers the consumer a verified token speaks for; raises `TokenRefusedError` for nobody's."""
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    """A verified token: whose it is, what would withdraw it, what it is bound to."""
+
+    consumer: Consumer
+    subjects: tuple[str, ...]
+    bound_to: str | None
+
+
+class _Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operation's callers are told (RFC 6750 section 3, RFC 9728 section 5.1).
+
+    `bare` carries no error: no bearer token was tried. `doubtful`: two ways at once.
+    """
+
+    bare: Refuse
+    invalid: tuple[Header, ...]
+    doubtful: Refuse
 
 
 class Authenticate:
-    """Verifies bearer tokens and remembers those verified."""
+    """Proves who is calling, once for each credential where that can be remembered."""
 
     name = "authenticate"
 
@@ -44,75 +74,192 @@ class Authenticate:
         *,
         verifier: Verifier,
         introduce: Introduce,
+        keys: ApiKeys,
+        presented: Presented,
+        certified: Mapping[str, Consumer],
+        revocations: Revocations,
         clock: Clock,
         records: Records,
         metadata_url: str,
     ) -> None:
         self._verifier = verifier
         self._introduce = introduce
+        self._keys = keys
+        self._presented = presented
+        self._certified = certified
+        self._revocations = revocations
         self._clock = clock
         self._records = records
-        self._seen: dict[bytes, Consumer] = {}
-        base = f'Bearer realm="crossdock", resource_metadata="{metadata_url}"'
-        self._bare: tuple[Header, ...] = ((_CHALLENGE, base.encode()),)
-        self._invalid: tuple[Header, ...] = (
-            (_CHALLENGE, f'{base}, error="invalid_token"'.encode()),
-        )
+        self._metadata_url = metadata_url
+        self._seen: dict[bytes, _Seen] = {}
+        revocations.listen(self._drop_withdrawn)
 
     async def provision(self) -> None:
-        """Need nothing: keys are fetched when first asked for."""
+        """Learn what is withdrawn; keys are fetched when first asked for."""
+        await self._revocations.open()
 
     def check(self, _: Sequence[Operation], /) -> list[ConfigFault]:
         """Issuers and clients are checked with the configuration."""
         return []
 
     async def close(self) -> None:
-        """Forget what was verified."""
+        """Forget what was verified, and stop watching."""
         self._seen.clear()
+        await self._revocations.close()
+        await self._verifier.close()
 
     def compile(self, operation: Operation) -> tuple[Step, ...]:
         """Apply where the contract asks for a credential."""
         if operation.scopes is None:
             return ()
-        return (Step(self.name, ask=self._ask, explain=self._explain),)
+        fewest = min(operation.scopes, key=len)
+        said = self._challenges(" ".join(sorted(fewest)))
+        return (Step(self.name, ask=partial(self._ask, said), explain=self._explain),)
 
-    def _ask(self, call: Call) -> Asked:
-        header = call.fields.get(b"authorization")
+    def compile_known(self, operation: Operation) -> tuple[Step, ...]:
+        """Know the caller if it says who it is, and refuse nobody."""
+        said = self._challenges("")
+
+        async def ask(call: Call) -> Verdict:
+            asked = self._ask(said, call)
+            if not isinstance(asked, Refuse) and asked is not PASS:
+                await asked  # type: ignore[misc]  # never an `Answer`: what is left is awaitable
+            return PASS
+
+        return (Step(self.name, ask=ask),) if operation.scopes is None else ()
+
+    def _challenges(self, scope: str) -> _Said:
+        base = f'Bearer realm="crossdock", resource_metadata="{self._metadata_url}"'
+        wanted = f', scope="{scope}"' if scope else ""
+        bare = ((_CHALLENGE, f"{base}{wanted}".encode()),)
+        return _Said(
+            bare=Refuse(problem=problem("unauthenticated"), headers=bare),
+            invalid=((_CHALLENGE, f'{base}{wanted}, error="invalid_token"'.encode()),),
+            doubtful=Refuse(
+                problem=problem("ambiguous-request"),
+                headers=((_CHALLENGE, f'{base}, error="invalid_request"'.encode()),),
+            ),
+        )
+
+    def _ask(self, said: _Said, call: Call) -> Asked:
+        fields = call.fields
+        header = fields.get(b"authorization")
         if header is None:
-            return Refuse(problem=problem("unauthenticated"), headers=self._bare)
+            key = fields.get(apikeys.HEADER)
+            return (
+                self._by_certificate(said, call) if key is None else self._by_key(said, call, key)
+            )
+        if apikeys.HEADER in fields:
+            return said.doubtful
         if header[:7].lower() != b"bearer ":
-            return self._refused("scheme", call)
+            return self._unproven(said, call, "scheme")
         token = header[7:]
         seen = self._seen.get(sha256(token).digest())
-        if seen is not None and seen.expires > self._clock.now().timestamp():
-            call.consumer = seen
-            return PASS
-        return self._verify(call, token)
+        if seen is None or seen.consumer.expires <= self._clock.now().timestamp():
+            return self._by_token(said, call, token)
+        if seen.bound_to is not None and not self._holds(call, seen.bound_to):
+            return self._invalid(said, call, "certificate-not-the-tokens")
+        call.consumer = seen.consumer
+        return PASS
 
-    async def _verify(self, call: Call, token: bytes) -> Verdict:
+    async def _by_token(self, said: _Said, call: Call, token: bytes) -> Verdict:
         try:
-            claims = await self._verifier.verify(token.decode("latin-1"))
+            async with asyncio.timeout(self._patience(call)):
+                claims = await self._verifier.verify(token.decode("latin-1"))
+            consumer = self._introduce(claims)
         except TokenRefusedError as error:
-            return self._refused(error.reason, call)
-        consumer = self._introduce(claims)
-        if consumer is None:
-            return self._refused("consumer-unknown", call)
+            return self._invalid(said, call, error.reason)
+        except KeysUnavailableError as error:
+            return self._undecided(call, error.retry_after)
+        except TimeoutError:
+            return self._undecided(call, 1.0)
+        if claims.bound_to is not None and not self._holds(call, claims.bound_to):
+            return self._invalid(said, call, "certificate-not-the-tokens")
+        subjects = [subject_of("client", consumer.name)]
+        if claims.token_id is not None:
+            subjects.append(token_subject(claims.issuer, claims.token_id))
+        # Nothing is awaited between this question and the remembering: a withdrawal drops it.
+        if self._revocations.holds(subjects):
+            return self._invalid(said, call, "revoked")
         if len(self._seen) >= _MOST_REMEMBERED:
             self._forget()
-        self._seen[sha256(token).digest()] = consumer
+        self._seen[sha256(token).digest()] = _Seen(consumer, tuple(subjects), claims.bound_to)
         call.consumer = consumer
         return PASS
+
+    def _by_key(self, said: _Said, call: Call, given: bytes) -> Verdict:
+        try:
+            held = self._keys.find(given, self._clock.now().timestamp())
+        except KeyNotAcceptedError as error:
+            return self._unproven(said, call, error.reason)
+        consumer = held.consumer
+        subjects = (subject_of("client", consumer.name), subject_of("key", held.id))
+        if self._revocations.holds(subjects):
+            return self._unproven(said, call, "revoked")
+        call.consumer = consumer
+        return PASS
+
+    def _by_certificate(self, said: _Said, call: Call) -> Verdict:
+        try:
+            shown = self._presented.of(call)
+        except CertificateRefusedError as error:
+            return self._unproven(said, call, error.reason)
+        if shown is None:
+            return said.bare
+        found = next((each for each in shown.names if each in self._certified), None)
+        if found is None:
+            return self._unproven(said, call, "certificate-unknown")
+        consumer = self._certified[found]
+        subjects = (
+            subject_of("client", consumer.name),
+            subject_of("certificate", shown.thumbprint),
+        )
+        if self._revocations.holds(subjects):
+            return self._unproven(said, call, "revoked")
+        call.consumer = consumer
+        return PASS
+
+    def _holds(self, call: Call, thumbprint: str) -> bool:
+        """Tell whether the caller presented that very certificate (RFC 8705 section 3)."""
+        try:
+            shown = self._presented.of(call)
+        except CertificateRefusedError:
+            return False
+        if shown is None or shown.thumbprint != thumbprint:
+            return False
+        return not self._revocations.holds((subject_of("certificate", thumbprint),))
+
+    def _patience(self, call: Call) -> float:
+        if call.deadline is None:
+            return _LONGEST_WAIT
+        return max(0.0, min(_LONGEST_WAIT, call.deadline - self._clock.monotonic()))
 
     def _forget(self) -> None:
         """Drop what has expired; if that is not half, drop the oldest half."""
         now = self._clock.now().timestamp()
-        kept = [(key, each) for key, each in self._seen.items() if each.expires > now]
+        kept = [(key, each) for key, each in self._seen.items() if each.consumer.expires > now]
         self._seen = dict(kept[-_MOST_REMEMBERED // 2 :])
 
-    def _refused(self, reason: str, call: Call) -> Refuse:
+    def _drop_withdrawn(self) -> None:
+        """Forget the tokens of what was withdrawn: when seen again they are refused."""
+        holds = self._revocations.holds
+        self._seen = {key: each for key, each in self._seen.items() if not holds(each.subjects)}
+
+    def _invalid(self, said: _Said, call: Call, reason: str) -> Refuse:
+        """Refuse a token."""
         self._records.event("token_refused", reason=reason, correlation_id=call.correlation_id)
         slug = "token-expired" if reason == "expired" else "unauthenticated"
-        return Refuse(problem=problem(slug), headers=self._invalid)
+        return Refuse(problem=problem(slug), headers=said.invalid)
+
+    def _unproven(self, said: _Said, call: Call, reason: str) -> Refuse:
+        """Refuse a credential that is no bearer token: no error code (RFC 6750 section 3.1)."""
+        self._records.event("credential_refused", reason=reason, correlation_id=call.correlation_id)
+        return said.bare
+
+    def _undecided(self, call: Call, retry_after: float) -> Refuse:
+        """Refuse to say: the issuer cannot be asked, and the token may be good."""
+        self._records.event("issuer_not_reached", correlation_id=call.correlation_id)
+        return Refuse(problem=problem("upstream-unavailable"), retry_after=retry_after)
 
     def _explain(self, call: Call) -> Finding:
         known = call.consumer.name != "anonymous"
@@ -121,33 +268,3 @@ class Authenticate:
             verdict="pass" if known else "refuse",
             because=f"the caller is {call.consumer.name}" if known else "no credential is given",
         )
-
-
-def introduce_from(
-    consumers: Mapping[tuple[str, str], tuple[tuple[str, ...] | None, str]],
-    default_plans: Mapping[str, str],
-) -> Introduce:
-    """Know consumers by (issuer, name): their accounts and plan.
-
-    A consumer an issuer vouches for and no configuration names gets the issuer's plan and no
-    account; issuers without a default plan know only whom the configuration names.
-    """
-
-    def introduce(claims: Claims) -> Consumer | None:
-        known = consumers.get((claims.issuer, claims.consumer))
-        if known is None:
-            plan = default_plans.get(claims.issuer)
-            if plan is None:
-                return None
-            known = ((), plan)
-        accounts, plan = known
-        return Consumer(
-            name=claims.consumer,
-            subject=claims.subject,
-            scopes=claims.scopes,
-            accounts=accounts,
-            plan=plan,
-            expires=claims.expires,
-        )
-
-    return introduce

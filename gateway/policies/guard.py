@@ -39,7 +39,15 @@ class GuardLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 _SINGLE: Final = frozenset(
-    {b"host", b"authorization", b"content-length", b"transfer-encoding", b"content-type"}
+    {
+        b"host",
+        b"authorization",
+        b"x-api-key",
+        b"client-cert",
+        b"content-length",
+        b"transfer-encoding",
+        b"content-type",
+    }
 )
 _UNTRUSTED: Final = frozenset(
     {
@@ -55,6 +63,9 @@ _UNTRUSTED: Final = frozenset(
         b"x-rewrite-url",
         b"x-http-method-override",
         b"authorization",
+        b"x-api-key",
+        b"client-cert",
+        b"client-cert-chain",
         b"cookie",
         b"expect",
         TRACEPARENT_HEADER.encode(),

@@ -255,7 +255,8 @@ async def test_a_call_without_credential_learns_where_to_get_one(forge):
     assert (told.status, told.problem) == (401, "unauthenticated")
     assert told.header("www-authenticate") == (
         'Bearer realm="crossdock", '
-        'resource_metadata="http://127.0.0.1:8080/.well-known/oauth-protected-resource"'
+        'resource_metadata="http://127.0.0.1:8080/.well-known/oauth-protected-resource", '
+        'scope="orders:read"'
     )
 
 

@@ -9,7 +9,7 @@ from joserfc import jws
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from gateway.config import Client, Issuer
-from gateway.keys import KeyRefusedError, import_key, import_set
+from gateway.keys import KeyRefusedError, import_key, import_set, metadata_url, reachable
 
 pytestmark = pytest.mark.anyio
 ISSUER = "https://login.example/tenant"
@@ -123,7 +123,7 @@ class ForeignIssuer:
     def rotate(self) -> None:
         self.key, self.kid = RSAKey.generate_key(2048), self.kid + "x"
 
-    def token(self, clock, alg="RS256", **claims) -> str:
+    def token(self, clock, alg="RS256", kid=None, **claims) -> str:
         now = int(clock.now().timestamp())
         body = {
             "iss": ISSUER,
@@ -135,7 +135,7 @@ class ForeignIssuer:
             "exp": now + 3600,
             **claims,
         }
-        header = {"alg": alg, "typ": "at+jwt", "kid": self.kid}
+        header = {"alg": alg, "typ": "at+jwt", "kid": kid or self.kid}
         return jws.serialize_compact(header, json.dumps(body).encode(), self.key, algorithms=[alg])
 
 
@@ -211,7 +211,9 @@ async def test_stale_keys_serve_while_the_issuer_is_down(foreign):
     await asyncio.sleep(0.01)
     assert ("issuer_keys_not_fetched", {"issuer": ISSUER, "error": "OSError"}) in w.records.events
     w.clock.advance(24 * 3600)
-    assert await read(w, issuer.token(w.clock)) == 401
+    late = await w.call("GET", "/sales/v1/orders", token=issuer.token(w.clock))
+    assert (late.status, late.problem) == (503, "upstream-unavailable")
+    assert int(late.header("retry-after")) >= 1
 
 
 async def test_garbage_does_not_displace_keys_that_work(foreign):
@@ -224,21 +226,73 @@ async def test_garbage_does_not_displace_keys_that_work(foreign):
         await asyncio.sleep(0.01)
 
 
-async def test_a_flood_of_invented_key_names_costs_the_issuer_one_fetch(foreign):
+async def test_a_flood_of_invented_key_names_costs_the_issuer_few_fetches(foreign):
+    """None is accepted; who asks in a long pause is told to come again, as nothing can be told."""
     w, issuer = foreign
     await read(w, issuer.token(w.clock))
     issuer.fetched.clear()
-    for n in range(50):
-        issuer.kid = f"invented-{n}"
-        assert await read(w, issuer.token(w.clock)) == 401
-        w.clock.advance(0.5)
+    for n in range(60):
+        assert await read(w, issuer.token(w.clock, kid=f"invented-{n}")) in (401, 503)
+        w.clock.advance(2.0)
 
-    assert len(issuer.fetched) <= 2
+    asked = [each for each in issuer.fetched if each.endswith("/keys")]
+    assert len(asked) <= 9  # 2 minutes: 1, 2, 4, 8, 16, 30, 30, 30 seconds apart
+    assert await read(w, issuer.token(w.clock)) == 200
+
+
+async def test_a_key_younger_than_the_last_fetch_is_waited_for(foreign):
+    """The issuer rotated right after it was asked: the new token waits a moment, and is right."""
+    w, issuer = foreign
+    await read(w, issuer.token(w.clock))
+    issuer.rotate()
+
+    statuses = await asyncio.gather(*(read(w, issuer.token(w.clock, jti=str(n))) for n in range(9)))
+    assert set(statuses) == {200}
+    assert len(issuer.fetched) == 4
 
 
 async def test_discovery_that_names_another_issuer_is_not_followed(foreign):
     w, issuer = foreign
     issuer.names = "https://evil.example"
 
-    assert await read(w, issuer.token(w.clock)) == 401
+    assert await read(w, issuer.token(w.clock)) == 503
     assert len(issuer.fetched) == 1
+    assert ("issuer_keys_not_fetched", {"issuer": ISSUER, "error": "KeyRefusedError"}) in (
+        w.records.events
+    )
+
+
+@pytest.mark.parametrize(
+    ("issuer", "discovery", "url"),
+    [
+        ("https://a.example/t", "openid", "https://a.example/t/.well-known/openid-configuration"),
+        ("https://a.example/t/", "openid", "https://a.example/t/.well-known/openid-configuration"),
+        (
+            "https://a.example/t",
+            "oauth",
+            "https://a.example/.well-known/oauth-authorization-server/t",
+        ),
+        ("https://a.example", "oauth", "https://a.example/.well-known/oauth-authorization-server"),
+    ],
+)
+def test_an_issuers_metadata_is_where_its_standard_says(issuer, discovery, url):
+    assert metadata_url(issuer, discovery) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://login.example/keys", True),
+        ("http://127.0.0.1:8080/keys", True),
+        ("http://[::1]:8080/keys", True),
+        ("http://login.example/keys", False),
+        ("http://127.0.0.1:80@login.example/keys", False),
+        ("https://user@login.example/keys", False),
+        ("http://127.0.0.1.login.example:80/keys", False),
+        ("http://localhost:x/keys", False),
+        ("file:///etc/passwd", False),
+        ("https://", False),
+    ],
+)
+def test_keys_come_over_tls_or_from_this_machine(url, allowed):
+    assert reachable(url) is allowed
