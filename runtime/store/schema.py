@@ -224,3 +224,20 @@ note = Table(
     Column("value", LargeBinary, nullable=False),
     Column("at", BigInteger, nullable=False),
 )
+
+claim = Table(
+    "claim",
+    metadata,
+    Column("id", _RowNumber, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),  # what is limited: stock, credit
+    Column("holder", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),  # in hundred-thousandths
+    Column("until", BigInteger, nullable=False),  # readings after this instant include it
+    Column("expires_at", BigInteger, nullable=False),
+    Column("taken_at", BigInteger, nullable=False),
+)
+Index("claim_account", claim.c.kind, claim.c.account, claim.c.until)
+Index("claim_holder", claim.c.kind, claim.c.holder, claim.c.until)
+Index("claim_expiry", claim.c.kind, claim.c.expires_at)
+Index("claim_until", claim.c.kind, claim.c.until)

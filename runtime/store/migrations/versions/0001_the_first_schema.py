@@ -23,6 +23,29 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("chain", "seq"),
     )
     op.create_table(
+        "claim",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("taken_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("claim", schema=None) as batch_op:
+        batch_op.create_index("claim_account", ["kind", "account", "until"], unique=False)
+        batch_op.create_index("claim_expiry", ["kind", "expires_at"], unique=False)
+        batch_op.create_index("claim_holder", ["kind", "holder", "until"], unique=False)
+        batch_op.create_index("claim_until", ["kind", "until"], unique=False)
+
+    op.create_table(
         "delivery",
         sa.Column(
             "id",
@@ -272,3 +295,10 @@ def downgrade() -> None:
 
     op.drop_table("delivery")
     op.drop_table("audit")
+    with op.batch_alter_table("claim", schema=None) as batch_op:
+        batch_op.drop_index("claim_until")
+        batch_op.drop_index("claim_holder")
+        batch_op.drop_index("claim_expiry")
+        batch_op.drop_index("claim_account")
+
+    op.drop_table("claim")
