@@ -1,12 +1,14 @@
 """The lifecycles as tables. `python -m process_apis.quote_to_order.lifecycle` draws them.
 
 Every state in which something is done has one step, and a step has at most one effect. A healthy
-order makes two moves: placed in the ERP, released to the warehouse.
+order makes two moves: placed in the ERP, released to the warehouse. The four axes it is seen by
+have tables of their own (`axes`).
 """
 
 import sys
 from typing import Final
 
+from process_apis.quote_to_order.axes import AXES
 from runtime.journal.process import Lifecycle
 
 ORDER: Final = Lifecycle(
@@ -89,13 +91,23 @@ CREDIT: Final = Lifecycle(
 
 
 def drawn() -> str:
-    """Answer both lifecycles as the page `docs/lifecycles.md`."""
-    parts = ["# Lifecycles\n\nDrawn from `process_apis/quote_to_order/lifecycle.py`.\n"]
-    parts += [
-        f"\n## {table.name.capitalize()}\n\n```mermaid\n{table.mermaid()}```\n"
-        for table in (ORDER, CREDIT)
-    ]
+    """Answer every lifecycle as the page `docs/lifecycles.md`."""
+    parts = [_INTRODUCTION]
+    parts += [_section(table.name.capitalize(), table) for table in (ORDER, CREDIT)]
+    parts += [_section(f"The {table.name} axis", table) for table in AXES]
     return "".join(parts)
+
+
+def _section(title: str, table: Lifecycle) -> str:
+    return f"\n## {title}\n\n```mermaid\n{table.mermaid()}```\n"
+
+
+_INTRODUCTION: Final = """# Lifecycles
+
+Drawn from `process_apis/quote_to_order/lifecycle.py` and `axes.py`. The order's table says what is
+done next: a state either has a step, or waits for news. The four axes say where the order stands
+for sales, finance, the warehouse and billing; each changes by its own table and no other way.
+"""
 
 
 if __name__ == "__main__":

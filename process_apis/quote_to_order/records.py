@@ -135,7 +135,7 @@ class CreditRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody asked to match it again: orders that came after it count as well."""
 
 
-_COMMERCIAL: Final[dict[str, Commercial]] = {
+COMMERCIAL_OF: Final[dict[str, Commercial]] = {
     "accepted": "accepted",
     "provisional": "provisional",
     "fetching": "accepted",
@@ -147,13 +147,14 @@ _COMMERCIAL: Final[dict[str, Commercial]] = {
     "cancelled": "cancelled",
     "matched": "accepted",
 }
+"""The commercial axis of each state; everything after confirmation is confirmed."""
 
 
 def commercial_of(state: str, record: OrderRecord | CreditRecord) -> Commercial:
     """Answer the commercial axis of a state; everything after confirmation is confirmed."""
     if state == "accepted" and isinstance(record, OrderRecord) and record.entry == "provisional":
         return "provisional"
-    return _COMMERCIAL.get(state, "confirmed")
+    return COMMERCIAL_OF.get(state, "confirmed")
 
 
 def order_of(process: Process[OrderRecord]) -> Order:

@@ -17,9 +17,14 @@ from runtime.journal.incidents import Action
 from runtime.journal.process import REMEDY, Ignore, Move, Process, Says, Signal
 
 CANCEL: Final = "cancel"
-GOODS_SHIPPED: Final = "goods_shipped"
-INVOICE_POSTED: Final = "invoice_posted"
-INVOICE_PAID: Final = "invoice_paid"
+GOODS_SHIPPED: Final = "wms.goods.shipped"
+INVOICE_POSTED: Final = "erp.invoice.posted"
+INVOICE_PAID: Final = "erp.invoice.paid"
+SHIPMENT_POSTED: Final = "erp.shipment.posted"
+HOLD_CHANGED: Final = "erp.hold.changed"
+WMS_CANCELLED: Final = "wms.order.cancelled"
+STOCK_ARRIVED: Final = "wms.record.changed"
+"""Named as the taxonomy names the events of the systems that they carry."""
 
 OrderAnswer = Move[OrderRecord] | Ignore | None
 CreditAnswer = Move[CreditRecord] | Ignore | None

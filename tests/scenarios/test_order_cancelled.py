@@ -7,6 +7,7 @@ import pytest
 from contracts.canonical.documents import Shipment, ShippedLine
 from contracts.outcomes import Rejected
 from contracts.problems import ProblemError
+from process_apis.quote_to_order.signals import GOODS_SHIPPED
 from tests.scenarios.world import an_order
 
 pytestmark = pytest.mark.anyio
@@ -130,6 +131,4 @@ async def ships(world, order, pieces):
         lines=(ShippedLine(item=order.lines[0].item, quantity=pieces),),
         shipped_at=world.clock.now(),
     )
-    await world.journal.signal(
-        order.id, "goods_shipped", msgspec.to_builtins(shipment), shipment.id
-    )
+    await world.journal.signal(order.id, GOODS_SHIPPED, msgspec.to_builtins(shipment), shipment.id)

@@ -117,7 +117,11 @@ async def test_a_shipped_package_becomes_a_signal_to_its_order(webhooks, heard):
 
     [(source, message, [signal])] = heard.published
     assert (source, message) == ("shiphero", "m-1")
-    assert (signal.name, signal.dedupe_key, signal.term.value) == ("goods_shipped", "77/1", "INV-1")
+    assert (signal.name, signal.dedupe_key, signal.term.value) == (
+        "wms.goods.shipped",
+        "77/1",
+        "INV-1",
+    )
     assert list(signal.data["lines"]) == [{"item": "item_A", "quantity": "2"}]
     assert answer.status == 200
 

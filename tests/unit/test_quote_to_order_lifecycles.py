@@ -5,12 +5,15 @@ from pathlib import Path
 import pytest
 
 from process_apis.quote_to_order import story
+from process_apis.quote_to_order.axes import AXES, COMMERCIAL, credit_after
 from process_apis.quote_to_order.lifecycle import CREDIT, ORDER, drawn
+from process_apis.quote_to_order.records import COMMERCIAL_OF
+from runtime.journal.process import UndefinedMove
 
 PAGE = Path(__file__).parents[2] / "docs" / "lifecycles.md"
 
 
-@pytest.mark.parametrize("table", [ORDER, CREDIT], ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [ORDER, CREDIT, *AXES], ids=lambda table: table.name)
 def test_a_lifecycle_has_no_dead_ends_and_no_orphans(table):
     assert table.faults() == ()
 
@@ -36,3 +39,17 @@ def test_a_healthy_order_makes_two_moves():
     placed = ORDER.after(ORDER.initial, "placed")
 
     assert ORDER.after(placed, "released_to_warehouse") == "released"
+
+
+def test_whatever_an_order_does_next_its_commercial_axis_has_a_row_for_it():
+    """The axis is read off the state: so each row of the big table must be one of the small."""
+    for (before, event), after in ORDER.moves.items():
+        turns = COMMERCIAL_OF.get(before, "confirmed"), COMMERCIAL_OF.get(after, "confirmed")
+        assert turns[0] == turns[1] or COMMERCIAL.allows(*turns), (before, event, after)
+
+
+def test_an_axis_refuses_what_its_table_lacks():
+    """Credit that was never held is not released: a bug is raised, not guessed at."""
+    assert credit_after("held", "released") == "released"
+    with pytest.raises(UndefinedMove):
+        credit_after("approved", "released")
