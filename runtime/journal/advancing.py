@@ -9,7 +9,7 @@ from typing import Any
 from runtime.journal.crash_points import AFTER_EFFECT, AFTER_MOVE_COMMIT, BEFORE_EFFECT
 from runtime.journal.deciding import Deciding, Held, Ruling, fault_of_our_own
 from runtime.journal.faults import LeaseLost
-from runtime.journal.incidents import Action
+from runtime.journal.incidents import Action, Category, Incident
 from runtime.journal.journal import Journal
 from runtime.journal.process import (
     REMEDY,
@@ -26,6 +26,8 @@ from runtime.journal.process import (
     Wait,
 )
 from runtime.journal.retries import retry_at
+from runtime.journal.setting_aside import SetAside
+from runtime.journal.times import to_micros
 from runtime.store.faults import StoreClosed, StoreUnavailable
 from runtime.tracing import OpenSpan, Tracing
 
@@ -69,6 +71,10 @@ class Advancing:
         """Go on until the lease is given up or lost."""
         while True:
             ruling = self._by_signals(held)
+            if ruling is None and to_micros(self._clock.now()) >= held.lease_until:
+                # The store could not be told in time that we live: another may be at it by now.
+                log.warning("lease_lapsed_before_step", extra=_told_of(held))
+                return
             if ruling is None:
                 ruling = await self._by_step(held)
             if not await self._commit(held, ruling):
@@ -92,12 +98,24 @@ class Advancing:
                     "signal_failed",
                     extra={"process_id": held.process.id, "signal": signal.name},
                 )
-                says = Says(text=f"The signal {signal.name} could not be applied.")
-                del failure
-                ruling = self._deciding.ignore(held, signal, says, self._clock.now())
+                ruling = self._by_failure(held, signal, failure)
             if ruling is not None:
                 return ruling
         return None
+
+    def _by_failure(self, held: Held, signal: Signal, failure: Exception) -> Ruling | None:
+        """A signal that cannot be applied is kept, and a person looks; a remedy is used up."""
+        if signal.name == REMEDY:
+            says = Says(text=f"{signal.data.get('action')} could not be applied.")
+            return self._deciding.ignore(held, signal, says, self._clock.now())
+        if held.process.incident_id is not None:
+            return None
+        incident = Incident(
+            category=Category.CONTRACT_VIOLATION,
+            says=f"The signal {signal.name} could not be applied in {held.process.state}.",
+            detail={"failure": type(failure).__name__, "signal": signal.name},
+        )
+        return self._deciding.complain(held, incident, self._clock.now())
 
     def _by_signal(
         self, held: Held, signal: Signal, answer: Move[Any] | Ignore | None
@@ -126,6 +144,8 @@ class Advancing:
             return self._deciding.park(held, Wait(until=process.step_at), now)
         if step is None:
             return self._by_timer(held, now)
+        if held.in_doubt and held.settled_at is not None and held.settled_at > now:
+            return self._deciding.park(held, Wait(until=held.settled_at), now)
         held.unheard = False
         budget = kind.step_budget.get(process.state, STEP_BUDGET)
         span = self._begin_span(held)
@@ -162,7 +182,7 @@ class Advancing:
             event = "failed"
             log.exception(
                 "step_failed",
-                extra={"process_id": process.id, "kind": process.kind, "state": process.state},
+                extra=_told_of(held),
             )
             again = fault_of_our_own(
                 held,
@@ -242,10 +262,13 @@ class Advancing:
         return moved.kept or self._settle(ruling.process)
 
     def _note(self, held: Held, ruling: Ruling) -> None:
-        if ruling.process.state != held.process.state:
+        is_eased = held.process.incident_id is not None and ruling.process.incident_id is None
+        if ruling.process.state != held.process.state or is_eased:
             held.offered.clear()
         held.process = ruling.process
         held.in_doubt = ruling.in_doubt
+        if not held.in_doubt:
+            held.settled_at = None
         held.lease_until = max(held.lease_until, ruling.change.lease_until)
         held.upgraded = False
         if ruling.consumed:
@@ -262,11 +285,61 @@ class Advancing:
     async def give_up(self, held: Held) -> None:
         """A cancelled step may have reached the vendor: say so, and let another worker go on."""
         now = self._clock.now()
-        ruling = self._deciding.again(held, Again(at=now, in_doubt=True), now)
+        settle = self._types[held.process.kind].settle_after_takeover
+        held.settled_at = now + settle.get(held.process.state, timedelta())
+        ruling = self._deciding.again(held, Again(at=held.settled_at, in_doubt=True), now)
         try:
             await self._store.submit(self._journal.moving, ruling.change)
         except (LeaseLost, StoreUnavailable, StoreClosed):
             log.warning("lease_left_to_lapse", extra={"process_id": held.process.id})
+
+    async def stumble(self, held: Held, failure: Exception) -> None:
+        """What was decided cannot be written: again in doubt, and in time a person looks.
+
+        Where not even that can be written the process is set aside, so that nobody waits for it.
+        """
+        log.error("process_stumbled", exc_info=failure, extra=_told_of(held))
+        now = self._clock.now()
+        again = fault_of_our_own(
+            held,
+            failure,
+            retry_at(now, held.process.attempts + 1, self._journal.random),
+            attempts_before_incident=ATTEMPTS_BEFORE_INCIDENT,
+            what="decides what cannot be recorded",
+        )
+        try:
+            await self._commit(held, self._deciding.again(held, again, now))
+        except StoreClosed:
+            raise
+        except Exception as worse:  # noqa: BLE001  # named in the incident that comes of it
+            says = "What happened to this process cannot be recorded."
+            await self.set_aside(held.process.id, held.fence, worse, says)
+
+    async def set_aside(self, process_id: str, fence: int, failure: Exception, says: str) -> None:
+        """Open an incident without touching what cannot be read, and give the lease up."""
+        log.error(
+            "process_set_aside",
+            extra={"process_id": process_id, "failure": type(failure).__name__},
+        )
+        aside = SetAside(
+            process_id=process_id,
+            fence=fence,
+            incident_id=self._journal.mint(),
+            at=to_micros(self._clock.now()),
+            says=says,
+            failure=type(failure).__name__,
+        )
+        try:
+            await self._store.submit(self._journal.setting_aside, aside)
+        except StoreClosed:
+            raise
+        except Exception:
+            log.exception("lease_left_to_lapse", extra={"process_id": process_id})
+
+
+def _told_of(held: Held) -> dict[str, str]:
+    process = held.process
+    return {"process_id": process.id, "kind": process.kind, "state": process.state}
 
 
 def _event_of(outcome: Move[Any] | Again[Any] | Wait) -> str:

@@ -61,7 +61,9 @@ def begin(
     new = NewProcess(
         asked=start.reference,
         row=_row(start, process, holder, to_micros(now + lease)),
-        entries=entry_rows(process_id, at, ACCEPTED, initial, _asked_by(call, start.says)),
+        entries=entry_rows(
+            process_id, at, ACCEPTED, initial, _asked_by(call, start.says), revision=1
+        ),
         terms=term_rows(process_id, start.terms),
         deliveries=delivery_rows(None, 1, at, start.emits, subscribers),
     )
@@ -111,6 +113,7 @@ def _row(
         "effects": NO_EFFECTS,
         "attempts": 0,
         "in_doubt": False,
+        "settled_at": None,
         "step_at": step_at,
         "due_at": step_at if holder is None else lease_until,
         "lease_owner": holder,

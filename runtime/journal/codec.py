@@ -93,7 +93,12 @@ def _category(stored: str | None) -> Category | None:
 def _faults(kind: ProcessType[Any]) -> list[str]:
     states = kind.lifecycle.states
     found = list(kind.lifecycle.faults())
-    for what, named in (("steps", kind.steps), ("step_budget", kind.step_budget)):
+    for what, named in (
+        ("steps", kind.steps),
+        ("step_budget", kind.step_budget),
+        ("settle_after_takeover", kind.settle_after_takeover),
+        ("vendor_calls", kind.vendor_calls),
+    ):
         found += [f"{what} names {s!r}, no state of the lifecycle" for s in set(named) - states]
     found += [f"{s}: terminal, but has a step" for s in set(kind.steps) & kind.lifecycle.terminal]
     return found

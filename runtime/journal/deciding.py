@@ -21,7 +21,7 @@ from runtime.journal.process import (
     Wait,
 )
 from runtime.journal.propagation import Subscriber
-from runtime.journal.rows import delivery_rows, entry_row, entry_rows, term_rows
+from runtime.journal.rows import delivery_rows, entry_row, entry_rows, incident_row, term_rows
 from runtime.journal.times import maybe_micros, to_micros
 
 
@@ -39,6 +39,8 @@ class Held(Struct, eq=False):
     """A signal no function listens to has come in since the step last ran."""
     upgraded: bool = False
     """The data was read from an older version and must be written with the next commit."""
+    settled_at: datetime | None = None
+    """Before this time a step in doubt is not run: its system may still be at work for the dead."""
     traceparent: str | None = None
     """The trace of the call that asked for the process, as far as it is known."""
 
@@ -120,7 +122,9 @@ class Deciding:
             change.row["due_at"] = at
         if move.data is not before.data:
             change.data = encode(move.data)
-        change.entries = entry_rows(before.id, at, move.event, state, move.says)
+        change.entries = entry_rows(
+            before.id, at, move.event, state, move.says, revision=after.revision
+        )
         if opens is not None and move.incident is not None:
             change.entries.append(_incident_entry(after, at, move.incident))
         change.terms = term_rows(before.id, move.terms)
@@ -153,7 +157,11 @@ class Deciding:
             change.data = encode(again.data)
         entries = []
         if again.says is not None:
-            entries.append(entry_row(before.id, at, says_event, before.state, again.says))
+            entries.append(
+                entry_row(
+                    before.id, at, says_event, before.state, again.says, revision=after.revision
+                )
+            )
         if opens is not None and again.incident is not None:
             entries.append(_incident_entry(after, at, again.incident))
         change.entries = entries
@@ -171,14 +179,21 @@ class Deciding:
         """An operator said to try again: at once, as if for the first time, incident closed."""
         before = held.process
         at = to_micros(now)
+        works = before.state in self._types[before.kind].steps
         after = structs.replace(
-            before, attempts=0, step_at=now, updated_at=now, revision=before.revision + 1
+            before,
+            attempts=0,
+            step_at=now if works else before.step_at,
+            updated_at=now,
+            revision=before.revision + 1,
         )
         after, _, closes = self._incident(after, None, now, closing=True)
         change = self._change(held, after, at, keeps=not draining, in_doubt=held.in_doubt)
         actor = str(by.data.get("actor", "an operator"))
         says = Says(text=f"{actor} asked to try again.")
-        change.entries = [entry_row(before.id, at, by.name, before.state, says)]
+        change.entries = [
+            entry_row(before.id, at, by.name, before.state, says, revision=after.revision)
+        ]
         change.consumed, change.closes, change.closed_by = (by.dedupe_key,), closes, actor
         return Ruling(
             change=change,
@@ -193,7 +208,9 @@ class Deciding:
         after = structs.replace(held.process, updated_at=now, revision=held.process.revision + 1)
         change = self._change(held, after, at, keeps=True, in_doubt=held.in_doubt)
         if says is not None:
-            change.entries = [entry_row(after.id, at, by.name, after.state, says)]
+            change.entries = [
+                entry_row(after.id, at, by.name, after.state, says, revision=after.revision)
+            ]
         change.consumed = (by.dedupe_key,)
         return Ruling(
             change=change,
@@ -201,6 +218,16 @@ class Deciding:
             in_doubt=held.in_doubt,
             consumed=frozenset((by.dedupe_key,)),
         )
+
+    def complain(self, held: Held, incident: Incident, now: datetime) -> Ruling:
+        """Open an incident beside what goes on; the lease is kept for what comes next."""
+        at = to_micros(now)
+        after = structs.replace(held.process, updated_at=now, revision=held.process.revision + 1)
+        after, opens, closes = self._incident(after, incident, now, closing=False)
+        change = self._change(held, after, at, keeps=True, in_doubt=held.in_doubt)
+        change.entries = [_incident_entry(after, at, incident)]
+        change.opens, change.closes, change.closed_by = opens, closes, "another incident"
+        return Ruling(change=change, process=after, in_doubt=held.in_doubt, consumed=frozenset())
 
     def park(self, held: Held, wait: Wait, now: datetime) -> Ruling:
         """Give the lease up until `wait.until` or a signal."""
@@ -235,6 +262,7 @@ class Deciding:
                 "effects": encode(after.effects) if after.effects else NO_EFFECTS,
                 "attempts": after.attempts,
                 "in_doubt": in_doubt,
+                "settled_at": maybe_micros(held.settled_at) if in_doubt else None,
                 "step_at": step_at,
                 "due_at": until if keeps else step_at,
                 "lease_owner": self._holder if keeps else None,
@@ -270,16 +298,14 @@ class Deciding:
             stays = structs.replace(process, incident_passes=process.incident_passes and passes)
             return stays, None, None
         incident_id = new_id(now, self._random)
-        opens = {
-            "id": incident_id,
-            "process_id": process.id,
-            "category": incident.category.value,
-            "says": incident.says,
-            "detail": encode(incident.detail),
-            "opened_at": to_micros(now),
-            "closed_at": None,
-            "closed_by": None,
-        }
+        opens = incident_row(
+            incident_id,
+            process.id,
+            to_micros(now),
+            category=incident.category,
+            says=incident.says,
+            detail=encode(incident.detail),
+        )
         opened = structs.replace(
             process,
             incident_id=incident_id,
@@ -315,13 +341,18 @@ def _effects(effects: tuple[Effect, ...], move: Move[Any], now: datetime) -> tup
 
 def _incident_entry(process: Process[Any], at: int, incident: Incident) -> dict[str, Any]:
     says = Says(text=incident.says, data={"category": incident.category, **incident.detail})
-    return entry_row(process.id, at, "incident", process.state, says)
+    return entry_row(process.id, at, "incident", process.state, says, revision=process.revision)
 
 
 def fault_of_our_own(
-    held: Held, failure: BaseException, at: datetime, *, attempts_before_incident: int
+    held: Held,
+    failure: BaseException,
+    at: datetime,
+    *,
+    attempts_before_incident: int,
+    what: str = "fails in a way nobody foresaw",
 ) -> Again[Any]:
-    """A step raised or ran out of its budget: again, in doubt, and after a while a person looks."""
+    """A step raised, overran its budget or cannot be recorded: again, and in time an incident."""
     timed_out = isinstance(failure, TimeoutError)
     incident = None
     if held.process.attempts + 1 >= attempts_before_incident:
@@ -329,7 +360,7 @@ def fault_of_our_own(
         incident = Incident(
             category=category,
             says=f"The step of state {held.process.state} "
-            + ("keeps running out of time." if timed_out else "fails in a way nobody foresaw."),
+            + ("keeps running out of time." if timed_out else f"{what}."),
             detail={"failure": type(failure).__name__},
         )
     return Again(at=at, in_doubt=True, incident=incident)

@@ -105,7 +105,13 @@ class _Queues:
             delivery,
             dialect,
             where=its_id,
-            sets={"attempts": "tries", "due_at": "due", "done_at": "done", "result": "outcome"},
+            sets={
+                "attempts": "tries",
+                "due_at": "due",
+                "done_at": "done",
+                "result": "outcome",
+                "set_aside": "aside",
+            },
             clears=("lease_owner",),
             only=_waiting,
         )
@@ -155,13 +161,16 @@ class _Queues:
         return list(newest.values())
 
 
-def _settled(delivery_id: int, tries: int, at: int, outcome: str) -> dict[str, Any]:
+def _settled(
+    delivery_id: int, tries: int, at: int, outcome: str, *, aside: bool = False
+) -> dict[str, Any]:
     return {
         "delivery_id": delivery_id,
         "tries": tries,
         "due": at,
         "done": at,
         "outcome": outcome,
+        "aside": aside,
     }
 
 
@@ -172,6 +181,7 @@ def _postponed(sent: Delivery, due: int, reason: str) -> dict[str, Any]:
         "due": due,
         "done": None,
         "outcome": reason,
+        "aside": False,
     }
 
 
@@ -311,7 +321,7 @@ class Delivering:
                     "delivery_refused",
                     extra={"subscriber": subscriber.name, "entity": sent.entity, "reason": reason},
                 )
-                return _settled(sent.id, sent.attempt, to_micros(now), f"refused: {reason}")
+                return _settled(sent.id, sent.attempt, to_micros(now), reason, aside=True)
             case Later(reason=reason, at=at):
                 due = at or retry_at(now, sent.attempt, self._journal.random)
                 return _postponed(sent, to_micros(due), reason)

@@ -24,6 +24,10 @@ class UnknownProcess(LookupError):  # noqa: N818  # same
     """No process has this id."""
 
 
+class UnreadableProcess(Exception):  # noqa: N818  # same
+    """What is stored of this process can no longer be read. Its incident says so."""
+
+
 class UnknownIncident(LookupError):  # noqa: N818  # same
     """No incident has this id."""
 

@@ -50,6 +50,7 @@ from runtime.journal.process import (
 )
 from runtime.journal.propagation import Subscriber
 from runtime.journal.reading import Known, Page, Query, Reading
+from runtime.journal.setting_aside import SettingAside
 from runtime.journal.signalling import (
     Message,
     NewSignal,
@@ -116,6 +117,7 @@ class Journal:
         self.crash_points = crash_points
         tables = Tables(store.dialect)
         self.moving = Moving(tables, crash_points)
+        self.setting_aside = SettingAside(tables)
         self._accepting = Accepting(tables)
         self._signalling = Signalling(tables, crash_points)
         self._publishing = Publishing(tables, self._signalling, self._accepting)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import DecodeError, Struct
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -15,7 +15,7 @@ from sqlalchemy import (
 
 from runtime.journal.beginning import ACCEPTED, trace_of
 from runtime.journal.codec import decode_object
-from runtime.journal.moving import unread_signals
+from runtime.journal.moving import stored_signals
 from runtime.journal.process import Signal
 from runtime.store.schema import entry, process
 from runtime.store.statements import updating
@@ -46,6 +46,8 @@ class Lease(Struct, frozen=True, kw_only=True):
     taken_over: bool
     signals: tuple[Signal, ...]
     traceparent: str | None = None
+    fault: Exception | None = None
+    """Why its signals cannot be read, if they cannot."""
 
 
 class Leased(Struct, frozen=True, kw_only=True):
@@ -143,7 +145,7 @@ class Leasing:
             elif (due := connection.execute(_NEXT_DUE, asked).scalar()) is not None:
                 next_due[lane] = due
         waking = [row.id for row in rows if row.unread]
-        signals = unread_signals(connection, waking) if waking else {}
+        signals = stored_signals(connection, waking) if waking else {}
         traces = _traces(connection, [row.id for row in rows]) if request.traced and rows else {}
         leases = tuple(_lease(row, signals.get(row.id, ()), traces.get(row.id)) for row in rows)
         self._lease.run(
@@ -166,20 +168,29 @@ class Leasing:
 def _traces(connection: Connection, ids: Sequence[str]) -> dict[str, str | None]:
     """Answer the traces of the calls that asked for some processes, from their first lines."""
     found = connection.execute(_ASKED, {"ids": ids})
-    return {row.process_id: trace_of(decode_object(row.data)) for row in found if row.data}
+    return {row.process_id: _trace(row.data) for row in found if row.data}
 
 
-def _lease(row: Any, signals: tuple[Signal, ...], trace: str | None) -> Lease:
+def _trace(asked: bytes) -> str | None:
+    try:
+        return trace_of(decode_object(asked))
+    except DecodeError:
+        return None
+
+
+def _lease(row: Any, signals: tuple[Signal, ...] | Exception, trace: str | None) -> Lease:
     """A lease that lapsed was held by a worker that may have died in mid-step: hence the doubt."""
     taken_over = row.lease_owner is not None
+    fault = signals if isinstance(signals, Exception) else None
     return Lease(
         row=row,
         fence=row.fence + 1,
         in_doubt=bool(row.in_doubt) or taken_over,
         attempts=row.attempts + int(taken_over),
         taken_over=taken_over,
-        signals=signals,
+        signals=() if isinstance(signals, Exception) else signals,
         traceparent=trace,
+        fault=fault,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import DecodeError, Struct
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from runtime.journal.codec import decode_object
@@ -200,23 +200,48 @@ def _landed(connection: Connection, row: Any) -> Moved:
 def unread_signals(
     connection: Connection, process_ids: Sequence[str]
 ) -> Mapping[str, tuple[Signal, ...]]:
-    """The signals not consumed yet, oldest first, by process."""
-    found: dict[str, list[Signal]] = {process_id: [] for process_id in process_ids}
+    """The signals not consumed yet, oldest first, by process. Raises if one cannot be read."""
+    found: dict[str, tuple[Signal, ...]] = {}
+    for process_id, signals in stored_signals(connection, process_ids).items():
+        if isinstance(signals, Exception):
+            raise signals
+        found[process_id] = signals
+    return found
+
+
+def stored_signals(
+    connection: Connection, process_ids: Sequence[str]
+) -> Mapping[str, tuple[Signal, ...] | Exception]:
+    """The same, with the failure in the place of the signals that cannot be read."""
+    rows: dict[str, list[Any]] = {process_id: [] for process_id in process_ids}
     for row in connection.execute(_UNREAD, {"ids": list(process_ids)}):
-        found[row.process_id].append(
-            Signal(
-                name=row.name,
-                dedupe_key=row.dedupe_key,
-                data=decode_object(row.data),
-                at=from_micros(row.at),
-            )
-        )
-    return {process_id: tuple(signals) for process_id, signals in found.items()}
+        rows[row.process_id].append(row)
+    found: dict[str, tuple[Signal, ...] | Exception] = {}
+    for process_id, unread in rows.items():
+        try:
+            found[process_id] = tuple(_signal(row) for row in unread)
+        except DecodeError as failure:
+            found[process_id] = failure
+    return found
+
+
+def _signal(row: Any) -> Signal:
+    return Signal(
+        name=row.name,
+        dedupe_key=row.dedupe_key,
+        data=decode_object(row.data),
+        at=from_micros(row.at),
+    )
 
 
 def _too_late(change: Change, late: Signal) -> dict[str, Any]:
     row = entry_row(
-        change.process_id, change.row["updated_at"], "too_late", change.row["state"], None
+        change.process_id,
+        change.row["updated_at"],
+        "too_late",
+        change.row["state"],
+        None,
+        revision=change.row["revision"],
     )
     row["says"] = f"The signal {late.name} came after the end and changed nothing."
     return row

@@ -300,6 +300,16 @@ class ProcessType(Struct, Generic[D], frozen=True, kw_only=True):
     on_signal: Mapping[str, Callable[[Process[D], Signal], "Move[D] | Ignore | None"]] = {}
     step_budget: Mapping[str, timedelta] = {}
     """How long a step may run, by state; 30 s where nothing is said."""
+    settle_after_takeover: Mapping[str, timedelta] = {}
+    """How long, by state, a step in doubt waits before it runs in a dead worker's place.
+
+    What the dead worker asked may still be under way in the other system; a look-up that comes
+    too soon finds nothing and a second one is made. It is counted from when the lease lapsed (on
+    a store of our own: from the restart), so it adds to the time of recovery. 0 where nothing is
+    said.
+    """
+    vendor_calls: Mapping[str, Mapping[str, int]] = {}
+    """Calls that going on from a state takes, by vendor account: for the preview of a redrive."""
     remedies: Mapping[Category, Remedy] = REMEDIES
     upgrades: Mapping[int, Callable[[dict[str, Any]], D]] = {}
 

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import DecodeError, Struct, ValidationError
 from sqlalchemy import Connection, Select, func, select
 
 from runtime.journal.codec import Types, decode_object
-from runtime.journal.faults import UnknownIncident, UnknownProcess
-from runtime.journal.incidents import Category, OpenedIncident
+from runtime.journal.faults import UnknownIncident, UnknownKind, UnknownProcess, UnreadableProcess
+from runtime.journal.incidents import REMEDIES, Category, OpenedIncident, Remedy
 from runtime.journal.process import Entry, Lane, Process, Snapshot, Term
 from runtime.journal.times import from_micros, maybe_time
 from runtime.store.schema import delivery, entry, incident, process, term
@@ -65,11 +65,14 @@ class Reading:
         self._types = types
 
     def process(self, connection: Connection, process_id: str) -> Process[Any]:
-        """One process with its data. Raises `UnknownProcess`."""
+        """One process with its data. Raises `UnknownProcess`, `UnreadableProcess`."""
         row = connection.execute(select(process).where(process.c.id == process_id)).first()
         if row is None:
             raise UnknownProcess(process_id)
-        return self._types.process(row)
+        try:
+            return self._types.process(row)
+        except (ValidationError, DecodeError) as failure:
+            raise UnreadableProcess(process_id) from failure
 
     def known(
         self, connection: Connection, consumer: str, operation: str, key: str
@@ -172,9 +175,16 @@ class Reading:
         )
         return len(connection.execute(query).all())
 
+    def _remedy(self, kind: str, category: Category) -> Remedy:
+        """The remedy of a category; a kind that this release does not have had the usual ones."""
+        try:
+            return self._types[kind].remedies[category]
+        except UnknownKind:
+            return REMEDIES[category]
+
     def _incident(self, row: Any) -> OpenedIncident:
         category = Category(row.category)
-        remedy = self._types[row.kind].remedies[category]
+        remedy = self._remedy(row.kind, category)
         return OpenedIncident(
             id=row.id,
             process_id=row.process_id,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from runtime.journal.codec import encode, optional
+from runtime.journal.incidents import Category
 from runtime.journal.process import Event, Says, Term
 from runtime.journal.propagation import Subscriber
 
@@ -12,11 +13,12 @@ VERSIONS_PER_REVISION = 1000
 
 
 def entry_row(
-    process_id: str, at: int, event: str, state: str, says: Says | None
+    process_id: str, at: int, event: str, state: str, says: Says | None, *, revision: int
 ) -> dict[str, Any]:
-    """One line of the timeline."""
+    """One line of the timeline. `revision` is the process's after the change it tells of."""
     return {
         "process_id": process_id,
+        "revision": revision,
         "at": at,
         "event": event,
         "state": state,
@@ -26,10 +28,28 @@ def entry_row(
 
 
 def entry_rows(
-    process_id: str, at: int, event: str, state: str, says: Sequence[Says]
+    process_id: str, at: int, event: str, state: str, says: Sequence[Says], *, revision: int
 ) -> list[dict[str, Any]]:
     """At least one line for each move, so that every change of state is on record."""
-    return [entry_row(process_id, at, event, state, line) for line in says or (None,)]
+    lines = says or (None,)
+    return [entry_row(process_id, at, event, state, line, revision=revision) for line in lines]
+
+
+def incident_row(
+    incident_id: str, process_id: str, at: int, *, category: Category, says: str, detail: bytes
+) -> dict[str, Any]:
+    """An incident just opened. `detail` is JSON."""
+    return {
+        "id": incident_id,
+        "process_id": process_id,
+        "category": category.value,
+        "says": says,
+        "detail": detail,
+        "opened_at": at,
+        "closed_at": None,
+        "closed_by": None,
+        "remedied": 0,
+    }
 
 
 def term_rows(process_id: str, terms: Iterable[Term]) -> list[dict[str, Any]]:
@@ -58,6 +78,7 @@ def delivery_rows(
             "created_at": at,
             "done_at": None,
             "result": None,
+            "set_aside": False,
         }
         for number, event in enumerate(events)
         for subscriber in subscribers

@@ -102,7 +102,7 @@ class Published(Struct, frozen=True, kw_only=True):
 
 
 _TARGETS = (
-    select(process.c.id, process.c.done, process.c.state)
+    select(process.c.id, process.c.done, process.c.state, process.c.revision)
     .where(process.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(process.c.id)
     .with_for_update()
@@ -173,7 +173,7 @@ class Signalling:
                 known.add((new.process_id, new.dedupe_key))
                 fresh.append(new)
                 if target.done:
-                    late.append(_late(new, target.state))
+                    late.append(_late(new, target))
                 results.append(SignalResult.TOO_LATE if target.done else SignalResult.RECORDED)
         self._record(connection, fresh, {row["process_id"] for row in late})
         self._tables.add_entries.run(connection, late)
@@ -204,8 +204,10 @@ class Signalling:
             connection.execute(_WAKE, {"process_id": process_id, "count": count, "at": at})
 
 
-def _late(new: NewSignal, state: str) -> dict[str, Any]:
-    row = entry_row(new.process_id, new.at, "too_late", state, None)
+def _late(new: NewSignal, target: Any) -> dict[str, Any]:
+    row = entry_row(
+        new.process_id, new.at, "too_late", target.state, None, revision=target.revision
+    )
     row["says"] = f"The signal {new.name} came after the end and changed nothing."
     return row
 

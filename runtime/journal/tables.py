@@ -14,6 +14,7 @@ _MOVED = (
     "effects",
     "attempts",
     "in_doubt",
+    "settled_at",
     "step_at",
     "due_at",
     "lease_owner",

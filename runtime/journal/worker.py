@@ -17,7 +17,7 @@ from runtime.journal.delivering import Delivering
 from runtime.journal.journal import Journal
 from runtime.journal.leasing import Lease, LeaseRequest, Leasing, release, renew
 from runtime.journal.process import Lane
-from runtime.journal.times import from_micros, to_micros
+from runtime.journal.times import from_micros, maybe_time, to_micros
 from runtime.store.faults import StoreClosed, StoreUnavailable
 from runtime.tracing import Tracing
 
@@ -99,6 +99,7 @@ class Worker:
         self._lanes = {lane: _LaneWork(limit) for lane, limit in concurrency.items()}
         self._held: dict[str, Held] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._asides: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._wakeup = asyncio.Event()
         self._draining = False
@@ -136,7 +137,7 @@ class Worker:
             task.cancel()
         for loop in self._loops:
             loop.cancel()
-        await asyncio.gather(*late, *self._loops, return_exceptions=True)
+        await asyncio.gather(*late, *self._asides, *self._loops, return_exceptions=True)
         await self._delivering.stop()
         if self._held:
             ids, now = list(self._held), to_micros(self._clock.now())
@@ -251,19 +252,40 @@ class Worker:
                 extra={"process_id": row.id, "state": row.state, "from": row.lease_owner},
             )
             self._crash_points.passing(DURING_TAKEOVER)
+        try:
+            held = self._held_by(lease, until)
+        except Exception as failure:  # noqa: BLE001  # named in the incident that comes of it
+            says = "What is stored of this process can no longer be read."
+            aside = self._advancing.set_aside(row.id, lease.fence, failure, says)
+            task = asyncio.create_task(aside, context=Context())
+            self._asides.add(task)
+            task.add_done_callback(self._asides.discard)
+        else:
+            self._take(held)
+
+    def _held_by(self, lease: Lease, until: int) -> Held:
+        """Read a leased row. Raises whatever is wrong with it."""
+        if lease.fault is not None:
+            raise lease.fault
+        row = lease.row
         process = structs.replace(self._types.process(row), attempts=lease.attempts)
-        listens = self._types[process.kind].on_signal
-        held = Held(
+        kind = self._types[process.kind]
+        settled_at = maybe_time(row.settled_at)
+        settle = kind.settle_after_takeover.get(process.state)
+        if lease.taken_over and settle is not None:
+            # The dead worker lived at the latest until its lease lapsed.
+            settled_at = from_micros(row.due_at) + settle
+        return Held(
             process=process,
             fence=lease.fence,
             in_doubt=lease.in_doubt,
             lease_until=until,
             signals=lease.signals,
-            unheard=any(s.name not in listens for s in lease.signals),
+            unheard=any(s.name not in kind.on_signal for s in lease.signals),
             upgraded=row.version != process.version,
+            settled_at=settled_at,
             traceparent=lease.traceparent,
         )
-        self._take(held)
 
     def _take(self, held: Held) -> None:
         self._held[held.process.id] = held
@@ -293,6 +315,8 @@ class Worker:
             await self._advancing.give_up(held)
         except StoreClosed:
             log.info("work_left_behind", extra={"process_id": process_id})
+        except Exception as failure:  # noqa: BLE001  # logged, and told in an incident
+            await self._stumble(held, failure)
         finally:
             self._held.pop(process_id, None)
             self._tasks.pop(process_id, None)
@@ -300,6 +324,12 @@ class Worker:
             self._pump(work)
             if work.hungry and 2 * work.room >= work.limit:
                 self._wakeup.set()
+
+    async def _stumble(self, held: Held, failure: Exception) -> None:
+        try:
+            await self._advancing.stumble(held, failure)
+        except StoreClosed:
+            log.info("work_left_behind", extra={"process_id": held.process.id})
 
     async def _keep_leases(self) -> None:
         """Renew what is held for longer than a third of the lease."""

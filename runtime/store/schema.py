@@ -47,6 +47,7 @@ process = Table(
     Column("effects", LargeBinary, nullable=False),
     Column("attempts", Integer, nullable=False),  # runs of this state's step that decided nothing
     Column("in_doubt", Boolean, nullable=False),
+    Column("settled_at", BigInteger),  # before that, a step in doubt after a take-over is not run
     Column("step_at", BigInteger),  # when the step or timer of this state is due
     Column("due_at", BigInteger),  # when a worker must look next; while leased: the lease's expiry
     Column("lease_owner", Text),
@@ -62,7 +63,8 @@ process = Table(
 )
 # Systems that carry the reference may fold its case, so two may not differ by case alone.
 Index("process_reference", func.upper(process.c.reference), unique=True)
-Index("process_key", process.c.consumer, process.c.operation, process.c.key, unique=True)
+# The key comes first: people search by it, whoever's it is.
+Index("process_key", process.c.key, process.c.consumer, process.c.operation, unique=True)
 Index("process_consumer", process.c.consumer, process.c.id)
 _is_due = process.c.due_at.is_not(None)
 Index(
@@ -82,6 +84,7 @@ Index(
 )
 Index(
     "process_state",
+    process.c.lane,
     process.c.kind,
     process.c.state,
     process.c.version,
@@ -101,6 +104,7 @@ entry = Table(
     metadata,
     Column("seq", _RowNumber, primary_key=True, autoincrement=True),
     Column("process_id", Text, nullable=False),
+    Column("revision", Integer, nullable=False),  # of the process, by the change this line tells of
     Column("at", BigInteger, nullable=False),
     Column("event", Text, nullable=False),
     Column("state", Text, nullable=False),
@@ -112,8 +116,8 @@ Index("entry_process", entry.c.process_id, entry.c.seq)
 term = Table(
     "term",
     metadata,
+    Column("value", Text, primary_key=True),  # first: people search by it, whatever its kind
     Column("kind", Text, primary_key=True),
-    Column("value", Text, primary_key=True),
     Column("process_id", Text, primary_key=True),
     sqlite_with_rowid=False,
 )
@@ -144,12 +148,14 @@ delivery = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("done_at", BigInteger),
     Column("result", Text),
+    Column("set_aside", Boolean, nullable=False),  # refused for good: a person may send it again
 )
 _is_waiting = delivery.c.done_at.is_(None)
 Index(
     "delivery_due",
     delivery.c.subscriber,
     delivery.c.due_at,
+    delivery.c.created_at,
     sqlite_where=_is_waiting,
     postgresql_where=_is_waiting,
 )
@@ -160,6 +166,13 @@ Index(
     delivery.c.id,
     sqlite_where=_is_waiting,
     postgresql_where=_is_waiting,
+)
+Index(
+    "delivery_set_aside",
+    delivery.c.subscriber,
+    delivery.c.id,
+    sqlite_where=text("set_aside = 1"),
+    postgresql_where=text("set_aside"),
 )
 
 inbox = Table(
@@ -196,6 +209,7 @@ incident = Table(
     Column("opened_at", BigInteger, nullable=False),
     Column("closed_at", BigInteger),
     Column("closed_by", Text),
+    Column("remedied", Integer, nullable=False),  # how many actions were taken on it
 )
 Index("incident_process", incident.c.process_id)
 _is_unresolved = incident.c.closed_at.is_(None)
@@ -214,6 +228,59 @@ audit = Table(
     Column("at", BigInteger, nullable=False),
     Column("record", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+)
+Index("audit_at", audit.c.at, audit.c.chain, audit.c.seq)
+
+# One row for each commit that wrote lines: which they are, and a digest of them. See `sealing`.
+seal = Table(
+    "seal",
+    metadata,
+    Column("chain", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+redrive = Table(
+    "redrive",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("selection", LargeBinary, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("amendment", LargeBinary, nullable=False),
+    Column("pause", BigInteger, nullable=False),  # microseconds between two processes
+    Column("actor", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("applied", Integer, nullable=False),
+    Column("skipped", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("due_at", BigInteger),  # when the next one may be acted on; null while not running
+    Column("created_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+)
+_is_running = redrive.c.due_at.is_not(None)
+Index(
+    "redrive_due",
+    redrive.c.due_at,
+    sqlite_where=_is_running,
+    postgresql_where=_is_running,
+)
+
+redrive_item = Table(
+    "redrive_item",
+    metadata,
+    Column("redrive_id", Text, primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("incident_id", Text, nullable=False),
+    Column("process_id", Text, nullable=False),
+    Column("remedied", Integer, nullable=False),  # what the incident's was when it was selected
+    Column("outcome", Text),
+    Column("reason", Text),
+    Column("at", BigInteger),
+    sqlite_with_rowid=False,
 )
 
 note = Table(

@@ -22,6 +22,9 @@ def upgrade() -> None:
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("chain", "seq"),
     )
+    with op.batch_alter_table("audit", schema=None) as batch_op:
+        batch_op.create_index("audit_at", ["at", "chain", "seq"], unique=False)
+
     op.create_table(
         "claim",
         sa.Column(
@@ -64,12 +67,13 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("done_at", sa.BigInteger(), nullable=True),
         sa.Column("result", sa.Text(), nullable=True),
+        sa.Column("set_aside", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.create_index(
             "delivery_due",
-            ["subscriber", "due_at"],
+            ["subscriber", "due_at", "created_at"],
             unique=False,
             sqlite_where=sa.text("done_at IS NULL"),
             postgresql_where=sa.text("done_at IS NULL"),
@@ -81,6 +85,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("done_at IS NULL"),
             postgresql_where=sa.text("done_at IS NULL"),
         )
+        batch_op.create_index(
+            "delivery_set_aside",
+            ["subscriber", "id"],
+            unique=False,
+            sqlite_where=sa.text("set_aside = 1"),
+            postgresql_where=sa.text("set_aside"),
+        )
 
     op.create_table(
         "entry",
@@ -91,6 +102,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("process_id", sa.Text(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("event", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
@@ -134,6 +146,7 @@ def upgrade() -> None:
         sa.Column("opened_at", sa.BigInteger(), nullable=False),
         sa.Column("closed_at", sa.BigInteger(), nullable=True),
         sa.Column("closed_by", sa.Text(), nullable=True),
+        sa.Column("remedied", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("incident", schema=None) as batch_op:
@@ -172,6 +185,7 @@ def upgrade() -> None:
         sa.Column("effects", sa.LargeBinary(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("in_doubt", sa.Boolean(), nullable=False),
+        sa.Column("settled_at", sa.BigInteger(), nullable=True),
         sa.Column("step_at", sa.BigInteger(), nullable=True),
         sa.Column("due_at", sa.BigInteger(), nullable=True),
         sa.Column("lease_owner", sa.Text(), nullable=True),
@@ -202,7 +216,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("entity IS NOT NULL AND done = 0"),
             postgresql_where=sa.text("entity IS NOT NULL AND NOT done"),
         )
-        batch_op.create_index("process_key", ["consumer", "operation", "key"], unique=True)
+        batch_op.create_index("process_key", ["key", "consumer", "operation"], unique=True)
         batch_op.create_index(
             "process_open",
             ["kind", "id"],
@@ -213,12 +227,62 @@ def upgrade() -> None:
         batch_op.create_index("process_reference", [sa.text("upper(reference)")], unique=True)
         batch_op.create_index(
             "process_state",
-            ["kind", "state", "version"],
+            ["lane", "kind", "state", "version"],
             unique=False,
             sqlite_where=sa.text("done = 0"),
             postgresql_where=sa.text("NOT done"),
         )
 
+    op.create_table(
+        "redrive",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("selection", sa.LargeBinary(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("amendment", sa.LargeBinary(), nullable=False),
+        sa.Column("pause", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("applied", sa.Integer(), nullable=False),
+        sa.Column("skipped", sa.Integer(), nullable=False),
+        sa.Column("failed", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("redrive", schema=None) as batch_op:
+        batch_op.create_index(
+            "redrive_due",
+            ["due_at"],
+            unique=False,
+            sqlite_where=sa.text("due_at IS NOT NULL"),
+            postgresql_where=sa.text("due_at IS NOT NULL"),
+        )
+
+    op.create_table(
+        "redrive_item",
+        sa.Column("redrive_id", sa.Text(), nullable=False),
+        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("incident_id", sa.Text(), nullable=False),
+        sa.Column("process_id", sa.Text(), nullable=False),
+        sa.Column("remedied", sa.Integer(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("redrive_id", "position"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "seal",
+        sa.Column("chain", sa.Text(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("record", sa.LargeBinary(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("chain", "seq"),
+    )
     op.create_table(
         "signal",
         sa.Column("process_id", sa.Text(), nullable=False),
@@ -231,70 +295,32 @@ def upgrade() -> None:
     )
     op.create_table(
         "term",
-        sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("process_id", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("kind", "value", "process_id"),
+        sa.PrimaryKeyConstraint("value", "kind", "process_id"),
         sqlite_with_rowid=False,
     )
 
 
 def downgrade() -> None:
     """Take back."""
-    op.drop_table("term")
-    op.drop_table("signal")
-    with op.batch_alter_table("process", schema=None) as batch_op:
-        batch_op.drop_index("process_reference")
-        batch_op.drop_index(
-            "process_open", sqlite_where=sa.text("done = 0"), postgresql_where=sa.text("NOT done")
-        )
-        batch_op.drop_index("process_key")
-        batch_op.drop_index(
-            "process_entity",
-            sqlite_where=sa.text("entity IS NOT NULL AND done = 0"),
-            postgresql_where=sa.text("entity IS NOT NULL AND NOT done"),
-        )
-        batch_op.drop_index(
-            "process_due",
-            sqlite_where=sa.text("due_at IS NOT NULL"),
-            postgresql_where=sa.text("due_at IS NOT NULL"),
-        )
-        batch_op.drop_index("process_consumer")
-
-    op.drop_table("process")
-    op.drop_table("note")
-    with op.batch_alter_table("incident", schema=None) as batch_op:
-        batch_op.drop_index("incident_process")
-        batch_op.drop_index(
-            "incident_open",
-            sqlite_where=sa.text("closed_at IS NULL"),
-            postgresql_where=sa.text("closed_at IS NULL"),
-        )
-
-    op.drop_table("incident")
-    op.drop_table("inbox")
-    with op.batch_alter_table("idempotency", schema=None) as batch_op:
-        batch_op.drop_index("idempotency_expiry")
-
-    op.drop_table("idempotency")
-    with op.batch_alter_table("entry", schema=None) as batch_op:
-        batch_op.drop_index("entry_process")
-
-    op.drop_table("entry")
-    with op.batch_alter_table("delivery", schema=None) as batch_op:
-        batch_op.drop_index(
-            "delivery_entity",
-            sqlite_where=sa.text("done_at IS NULL"),
-            postgresql_where=sa.text("done_at IS NULL"),
-        )
-        batch_op.drop_index(
-            "delivery_due",
-            sqlite_where=sa.text("done_at IS NULL"),
-            postgresql_where=sa.text("done_at IS NULL"),
-        )
-
-    op.drop_table("delivery")
-    op.drop_table("audit")
+    for table in (
+        "term",
+        "signal",
+        "seal",
+        "redrive_item",
+        "redrive",
+        "process",
+        "note",
+        "incident",
+        "inbox",
+        "idempotency",
+        "entry",
+        "delivery",
+        "audit",
+    ):
+        op.drop_table(table)
     with op.batch_alter_table("claim", schema=None) as batch_op:
         batch_op.drop_index("claim_until")
         batch_op.drop_index("claim_holder")
