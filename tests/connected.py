@@ -107,7 +107,11 @@ async def connected(
             salesforce.build(context, org),
             shiphero.build(context),
         )
-        return Vendors(mounted={v.path: v for v in vendors}, desks={}, warm=vendors[2].library)
+        return Vendors(
+            mounted={v.path: v for v in vendors},
+            desks={"warehouse": vendors[2].floor.answer},
+            warm=vendors[2].library,
+        )
 
     sandbox = Sandbox(build_context(settings, world=world), build)
     async with serving(sandbox) as base:

@@ -40,6 +40,11 @@ class Shipment(Canonical, frozen=True, kw_only=True):
     shipped_at: Instant
     tracking_numbers: tuple[str, ...] = ()
     carrier: str | None = None
+    reference: str | None = None
+    """The external reference on the document: ours, or what somebody else wrote there."""
+    order_number: str | None = None
+    """The number of the ERP's order it was posted from."""
+    changed_at: Instant | None = None
 
 
 class InvoiceLine(Canonical, frozen=True, kw_only=True):
@@ -64,6 +69,9 @@ class Invoice(Canonical, frozen=True, kw_only=True):
     state: Literal["open", "paid", "cancelled"]
     invoice_date: date
     due_date: date | None = None
+    reference: str | None = None
+    """The external reference on the document: ours, or what somebody else wrote there."""
+    changed_at: Instant | None = None
 
 
 class CreditMemoRequest(Canonical, frozen=True, kw_only=True):
@@ -89,11 +97,18 @@ class CreditMemo(Canonical, frozen=True, kw_only=True):
 
 
 class Payment(Canonical, frozen=True, kw_only=True):
-    """Money received against an invoice."""
+    """Money received against an invoice.
+
+    `remaining` is what is still to be paid of it afterwards: the figure to go by, because two
+    payments may be seen as one.
+    """
 
     invoice: str
     amount: Money
     received_on: date
+    remaining: Money | None = None
+    reference: str | None = None
+    as_of: Instant | None = None
 
 
 class Return(Canonical, frozen=True, kw_only=True):

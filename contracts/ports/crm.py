@@ -1,6 +1,7 @@
 """What a CRM does for us, in our words (system/crm/v1)."""
 
-from typing import Annotated, Protocol
+from datetime import date
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 
@@ -8,9 +9,10 @@ from contracts.canonical.documents import Quote
 from contracts.canonical.ids import CustomerId, ExternalReference, ItemId, OrderId
 from contracts.canonical.money import Money
 from contracts.canonical.order import Billing, Commercial, CreditState, Fulfilment
-from contracts.canonical.shapes import Canonical, Instant
+from contracts.canonical.shapes import Canonical, Instant, Quantity
 from contracts.ports import examples
 from contracts.ports.binding import operation
+from contracts.ports.changes import Changes
 
 READ = "system:crm:read"
 WRITE = "system:crm:write"
@@ -40,6 +42,38 @@ class Reports(Canonical, frozen=True, kw_only=True):
     """Up to 200 reports for one call to the CRM, at most one an order."""
 
     reports: Annotated[tuple[OrderReport, ...], msgspec.Meta(min_length=1, max_length=200)]
+
+
+class ReportPage(Canonical, frozen=True, kw_only=True):
+    """What the CRM shows of orders, by time of change; `cursor` is absent on the last page."""
+
+    reports: tuple[OrderReport, ...]
+    cursor: str | None = None
+
+
+class DocumentReport(Canonical, frozen=True, kw_only=True):
+    """A shipment or an invoice of an order, told to the CRM under the document's number.
+
+    `amount` and `remaining` are an invoice's with tax, `pieces` and `tracking` a shipment's. `on`
+    is the day it is about. `version` only ever grows for a document.
+    """
+
+    reference: ExternalReference
+    version: int
+    order: OrderId
+    kind: Literal["shipment", "invoice"]
+    number: Annotated[str, msgspec.Meta(min_length=1, max_length=35)]
+    on: date
+    amount: Money | None = None
+    remaining: Money | None = None
+    pieces: Quantity | None = None
+    tracking: Annotated[str, msgspec.Meta(max_length=80)] | None = None
+
+
+class DocumentReports(Canonical, frozen=True, kw_only=True):
+    """Up to 200 documents for one call to the CRM's shipments, and one to its invoices."""
+
+    reports: Annotated[tuple[DocumentReport, ...], msgspec.Meta(min_length=1, max_length=200)]
 
 
 class ReportResult(Canonical, frozen=True, kw_only=True):
@@ -109,6 +143,25 @@ class Crm(Protocol):
     )
     async def report_orders(self, body: Reports) -> ReportResults:
         """Tell the CRM where orders stand; the newest version of each is enough."""
+        ...
+
+    @operation("GET", "/order-reports", scope=READ, criticality="sync", problems=("not-found",))
+    async def list_reports(self, query: Changes) -> ReportPage:
+        """List what the CRM shows of orders, changed since an instant; without one all."""
+        ...
+
+    @operation(
+        "POST",
+        "/document-reports",
+        scope=WRITE,
+        criticality="sync",
+        limit="orders",
+        idempotency="optional",
+        max_body_bytes=2_097_152,
+        examples={"body": examples.DOCUMENT_REPORTS},
+    )
+    async def report_documents(self, body: DocumentReports) -> ReportResults:
+        """Tell the CRM of shipments and invoices; one that is older than what it has is done."""
         ...
 
     @operation(

@@ -7,7 +7,13 @@ from typing import Annotated, Protocol
 import msgspec
 
 from contracts.canonical.credit import CreditPosition
-from contracts.canonical.documents import CreditMemo, CreditMemoRequest, Invoice, Shipment
+from contracts.canonical.documents import (
+    CreditMemo,
+    CreditMemoRequest,
+    Invoice,
+    Shipment,
+    ShippedLine,
+)
 from contracts.canonical.ids import CustomerId, ExternalReference, ItemId
 from contracts.canonical.item import Item
 from contracts.canonical.money import Currency, Money
@@ -70,6 +76,14 @@ class ErpOrder(Canonical, frozen=True, kw_only=True):
     found: bool
     state: str
     """`draft`, `in-review` or `open`; `completed` once everything is posted."""
+    changed_at: Instant | None = None
+
+
+class ErpOrderPage(Canonical, frozen=True, kw_only=True):
+    """Orders of the order book by time of change; `cursor` is absent on the last page."""
+
+    orders: tuple[ErpOrder, ...]
+    cursor: str | None = None
 
 
 class CancelErpOrder(Canonical, frozen=True, kw_only=True):
@@ -104,6 +118,43 @@ class OrderDocuments(Canonical, frozen=True, kw_only=True):
 
     shipments: tuple[Shipment, ...]
     invoices: tuple[Invoice, ...]
+
+
+class DocumentPage(Canonical, frozen=True, kw_only=True):
+    """Posted documents by time of change; `cursor` is absent on the last page.
+
+    A payment shows as an invoice that changed: less of it remains, or it is paid.
+    """
+
+    shipments: tuple[Shipment, ...]
+    invoices: tuple[Invoice, ...]
+    cursor: str | None = None
+
+
+class PostShipment(Canonical, frozen=True, kw_only=True):
+    """What has left the warehouse of an order, to be posted as shipped but not billed.
+
+    `lines` are what has left since the order began, an item at a time: posting brings the ERP to
+    these figures, so that a repetition finds nothing to post. `shipment` is our id of what left
+    last. `in_doubt`: an earlier try may have posted it already.
+    """
+
+    reference: ExternalReference
+    customer: CustomerId
+    shipment: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    lines: Annotated[tuple[ShippedLine, ...], msgspec.Meta(min_length=1, max_length=2000)]
+    shipped_at: Instant
+    tracking_number: str | None = None
+    in_doubt: bool = False
+
+
+class PostedShipment(Canonical, frozen=True, kw_only=True):
+    """What posting did. Without `number` there was nothing to post: the ERP had it all."""
+
+    number: str | None
+    order_number: str
+    complete: bool
+    """Whether everything ordered is shipped now."""
 
 
 class ExchangeRate(Canonical, frozen=True, kw_only=True):
@@ -222,6 +273,39 @@ class Erp(Protocol):
     )
     async def cancel_order(self, body: CancelErpOrder) -> Cancelled:
         """Take an order back that has not been posted; repeating it finds nothing to do."""
+        ...
+
+    @operation("GET", "/orders", scope=READ, criticality="sync", problems=("not-found",))
+    async def list_orders(self, query: Changes) -> ErpOrderPage:
+        """List orders of the order book changed since an instant, all of them without one."""
+        ...
+
+    @operation("GET", "/orders-in-review", scope=READ, criticality="sync", problems=("not-found",))
+    async def list_orders_in_review(self, query: Changes) -> ErpOrderPage:
+        """List every order of the order book that finance has in review now."""
+        ...
+
+    @operation(
+        "POST",
+        "/shipments",
+        scope=WRITE,
+        criticality="capture",
+        limit="orders",
+        idempotency="optional",
+        max_body_bytes=2_097_152,
+        problems=("business-rule", "customer-blocked", "not-found", "conflict"),
+        examples={"body": examples.SHIPMENT_TO_POST},
+    )
+    async def post_shipment(self, body: PostShipment) -> PostedShipment:
+        """Bring the order's shipped quantities to what has left; bill nothing.
+
+        `not-found` when there is no order of this reference, posted or not.
+        """
+        ...
+
+    @operation("GET", "/documents", scope=READ, criticality="sync", problems=("not-found",))
+    async def documents_since(self, query: Changes) -> DocumentPage:
+        """List shipments and invoices posted, paid or changed since an instant."""
         ...
 
     @operation("GET", "/orders/{number}/documents", scope=READ)

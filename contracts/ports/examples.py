@@ -56,6 +56,14 @@ ERP_ORDER: Final = {
     "currency": "GBP",
     "lines": ({"item": CANONICAL_ITEM, "quantity": "12"},),
 }
+SHIPMENT_TO_POST: Final = {
+    "reference": REFERENCE,
+    "customer": CANONICAL_CUSTOMER,
+    "shipment": "60000001/1",
+    "lines": ({"item": CANONICAL_ITEM, "quantity": "5"},),
+    "shippedAt": "2026-11-22T09:00:00Z",
+    "trackingNumber": "XD6000000101GB",
+}
 ERP_CANCELLATION: Final = {"reference": NOBODYS_REFERENCE, "customer": CANONICAL_CUSTOMER}
 CREDIT_MEMO: Final = {
     "memo": {
@@ -103,6 +111,20 @@ ORDER_REPORTS: Final = {
             "billing": "not-invoiced",
             "netAmount": {"amount": "234.84", "currency": "GBP"},
             "message": "Confirmed; the warehouse is picking it.",
+        },
+    )
+}
+DOCUMENT_REPORTS: Final = {
+    "reports": (
+        {
+            "reference": REFERENCE,
+            "version": 1,
+            "order": "ord_06fkz5s0xq8d2vqk9b3cnh7e4w",
+            "kind": "invoice",
+            "number": "PS-INV103001",
+            "on": "2026-11-22",
+            "amount": {"amount": "281.81", "currency": "GBP"},
+            "remaining": {"amount": "281.81", "currency": "GBP"},
         },
     )
 }

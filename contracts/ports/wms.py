@@ -5,13 +5,15 @@ from typing import Annotated, Protocol
 
 import msgspec
 
+from contracts.canonical.documents import Shipment
 from contracts.canonical.ids import ExternalReference, ItemId
 from contracts.canonical.money import Money
 from contracts.canonical.party import Address
-from contracts.canonical.shapes import Canonical, Quantity
+from contracts.canonical.shapes import Canonical, Instant, Quantity
 from contracts.canonical.stock import StockPosition
 from contracts.ports import examples
 from contracts.ports.binding import operation
+from contracts.ports.changes import Changes
 
 READ = "system:wms:read"
 WRITE = "system:wms:write"
@@ -47,7 +49,30 @@ class WarehouseOrder(Canonical, frozen=True, kw_only=True):
     number: str
     reference: ExternalReference
     state: str
+    """`pending`, `held`, `fulfilled` or `cancelled`, or the warehouse's own word for another."""
     found: bool
+    held: bool = False
+    shipped: bool = False
+    """Whether anything of it has left."""
+    changed_at: Instant | None = None
+
+
+class WarehouseOrderPage(Canonical, frozen=True, kw_only=True):
+    """Fulfilment orders by time of change; `cursor` is absent on the last page."""
+
+    orders: tuple[WarehouseOrder, ...]
+    cursor: str | None = None
+
+
+class ShipmentPage(Canonical, frozen=True, kw_only=True):
+    """Packages that left, one shipment each; `cursor` is absent on the last page.
+
+    The order of a package is the reference of the fulfilment order, its id the same as in the
+    warehouse's own messages.
+    """
+
+    shipments: tuple[Shipment, ...]
+    cursor: str | None = None
 
 
 class CancelRelease(Canonical, frozen=True, kw_only=True):
@@ -110,6 +135,16 @@ class Wms(Protocol):
     )
     async def release(self, body: ReleaseOrder) -> WarehouseOrder:
         """Create a fulfilment order once per reference, looking first when in doubt."""
+        ...
+
+    @operation("GET", "/releases", scope=READ, criticality="sync", problems=("not-found",))
+    async def list_releases(self, query: Changes) -> WarehouseOrderPage:
+        """List fulfilment orders changed since an instant, all of them without one."""
+        ...
+
+    @operation("GET", "/shipments", scope=READ, criticality="sync", problems=("not-found",))
+    async def shipments_since(self, query: Changes) -> ShipmentPage:
+        """List every package that left since an instant, all of them without one."""
         ...
 
     @operation(

@@ -1,8 +1,9 @@
 """What people do inside the real system and no API offers: bank payments, approvals.
 
-``POST /business_central/_sandbox/payments {"invoice": number or reference, "amount"?}`` registers a
-payment; ``POST /business_central/_sandbox/orders/{number} {"status": "In_x0020_Review"}`` sets an
-order's status.
+``POST /business_central/_sandbox/...``: ``payments {"invoice": number or reference, "amount"?}``
+registers a payment; ``orders/{number} {"status": "In_x0020_Review"}`` sets an order's status;
+``customers/{number} {"blocked": "" | "Ship" | "Invoice" | "All"}`` blocks a customer or lets go;
+``invoices {"order": number or reference}`` bills what of an order is shipped and not billed.
 """
 
 from decimal import Decimal, InvalidOperation
@@ -28,6 +29,14 @@ class _Status(msgspec.Struct, forbid_unknown_fields=True):
     status: str
 
 
+class _Block(msgspec.Struct, forbid_unknown_fields=True):
+    blocked: str
+
+
+class _Bill(msgspec.Struct, forbid_unknown_fields=True):
+    order: str
+
+
 class Desk:
     """Operators' hooks into the company."""
 
@@ -49,6 +58,12 @@ class Desk:
                 case "POST", ["orders", number]:
                     wanted = msgspec.json.decode(request.body, type=_Status)
                     return self._set_status(number, wanted.status)
+                case "POST", ["customers", number]:
+                    block = msgspec.json.decode(request.body, type=_Block)
+                    return self._block(number, block.blocked)
+                case "POST", ["invoices"]:
+                    bill = msgspec.json.decode(request.body, type=_Bill)
+                    return json_reply(201, self.bill(bill.order)["header"])
         except (msgspec.MsgspecError, InvalidOperation) as unclear:
             raise bad_request(str(unclear)) from None
         raise not_found(f"Nothing is at {request.method} {request.path}.")
@@ -74,6 +89,28 @@ class Desk:
         with self._books.transactions.one():
             stored = self._service.documents.store(kind, {**found, "header": header})
         return json_reply(200, stored["header"])
+
+    def bill(self, order: str) -> Record:
+        """Bill what of an order is shipped and not billed yet; answer the posted invoice.
+
+        Raises:
+            BusinessCentralError: there is no such order, or nothing of it to bill.
+        """
+        found = None
+        for field in ("number", "externalDocumentNumber"):
+            found = found or self._books.find("salesOrders", field, order.upper())
+        if found is None:
+            raise not_found()
+        return self._service.posting.bill_shipped(found)
+
+    def _block(self, number: str, blocked: str) -> Reply:
+        customer = self._books.find("customers", "number", number.upper())
+        if customer is None:
+            raise not_found()
+        written = blocked or "_x0020_"
+        if written not in self._service.sets["customers"].properties["blocked"].values:
+            raise bad_request(f"Requested value '{blocked}' was not found.")
+        return json_reply(200, self._service.change_master("customers", customer, blocked=written))
 
     def _invoice(self, named: str) -> Record:
         found = self._books.table("salesInvoices").get(named.lower())

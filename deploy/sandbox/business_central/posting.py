@@ -60,6 +60,28 @@ class Posting:
                 self._invoice(order, invoicing)
             self._advance(order, dict_of(shipping), dict_of(invoicing))
 
+    def bill_shipped(self, order: Record) -> Record:
+        """Bill what is shipped and not billed, as a person does; answer the posted invoice.
+
+        Raises:
+            BusinessCentralError: there is nothing to bill, or the customer is blocked for it.
+        """
+        owed = []
+        for line in order["lines"]:
+            shipped, invoiced, _, _ = quantities(line)
+            if shipped > invoiced:
+                owed.append((line, shipped - invoiced))
+        if not owed:
+            raise dialog(_NOTHING)
+        refuse_blocked(self._customer(order), _INVOICED, "post")
+        with self._books.transactions.one():
+            number = self._invoice(order, owed)
+            self._advance(order, {}, dict_of(owed))
+        found = self._books.find("salesInvoices", "number", number)
+        if found is None:
+            raise dialog(_NOTHING)
+        return found
+
     def post_invoice(self, invoice: Record) -> None:
         """Post a draft invoice: it gets its posted number and is open until it is paid."""
         if invoice.get("posted"):
@@ -193,7 +215,7 @@ class Posting:
             },
         )
 
-    def _invoice(self, order: Record, invoicing: list[tuple[Line, Decimal]]) -> None:
+    def _invoice(self, order: Record, invoicing: list[tuple[Line, Decimal]]) -> str:
         header = order["header"]
         identity = new_guid()
         number = self._books.next_number("postedInvoices", "PS-INV", 103001)
@@ -209,6 +231,7 @@ class Posting:
         rows = _portions(identity, invoicing, "invoicedQuantity")
         record = {"header": posted, "lines": rows, "reference": order["reference"]}
         self._open_invoice(record, number)
+        return number
 
     def _open_invoice(self, invoice: Record, number: str) -> None:
         """Compute, number and store a posted invoice, and book what the customer owes now."""

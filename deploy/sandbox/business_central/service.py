@@ -114,6 +114,14 @@ class Service:
             return self._of_entity(call, entity_set, key)
         return self._within(call, entity_set, key)
 
+    def change_master(self, name: str, record: Record, **fields: Any) -> Record:
+        """Change a master record as a person would on its card.
+
+        Raises:
+            BusinessCentralError: a value is none of the property's.
+        """
+        return self._masters.change(self.sets[name], record, fields)
+
     def _companies(self, call: Call) -> Reply:
         entity_set = self.sets["companies"]
         if call.method != "GET":

@@ -1,8 +1,8 @@
 """The CRM port on Salesforce: the only file that awaits the vendor."""
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 from urllib.parse import urlencode
 
@@ -11,10 +11,13 @@ import msgspec
 from contracts.canonical.documents import Quote
 from contracts.canonical.ids import number_of
 from contracts.outcomes import CallFailedError, Rejected
+from contracts.ports.changes import Changes
 from contracts.ports.crm import (
     AccountLink,
+    DocumentReports,
     ProductEnquiry,
     ProductLinks,
+    ReportPage,
     ReportResults,
     Reports,
     WonDeals,
@@ -26,6 +29,7 @@ from runtime.guard import Guard
 from runtime.http import Channel, Exchange, HttpAnswer, HttpClient, Token, TokenSource, decode
 from runtime.http.client import Decoder
 from system_apis.crm.salesforce import mapping, wire
+from system_apis.crm.salesforce.documents import Documents, has_no_parent
 from system_apis.crm.salesforce.failures import SYSTEM, failure_of, usage_of
 from system_apis.crm.salesforce.settings import SalesforceSettings
 
@@ -70,6 +74,7 @@ class Salesforce:
             wire.CALL_OPTIONS: f"client={settings.client_name}",
             wire.QUERY_OPTIONS: f"batchSize={settings.page_size}",
         }
+        self._documents = Documents(self._upsert, self._query)
         self._links: dict[str, tuple[float, AccountLink]] = {}
 
     async def get_deal(self, reference: str) -> Quote:
@@ -86,8 +91,7 @@ class Salesforce:
                 raise _unknown("not-found", "The CRM has no such page.")
             found = await self._get(query.cursor, wire.deals_decoder)
         else:
-            since = query.since.astimezone(UTC) - timedelta(seconds=self._settings.poll_overlap)
-            instant = since.strftime("%Y-%m-%dT%H:%M:%SZ")
+            instant = self._from(query.since)
             found = await self._query(wire.won_query(instant), wire.deals_decoder)
         deals = [await self._deal(deal) for deal in found.records]
         return WonDeals(deals=tuple(deals), cursor=found.nextRecordsUrl)
@@ -99,10 +103,11 @@ class Salesforce:
         shown even before its customer is.
         """
         records = [mapping.order_record(report) for report in body.reports]
-        results = await self._upsert(records)
-        orphans = [at for at, result in enumerate(results) if _has_no_parent(result)]
+        results = await self._upsert(wire.UPSERT_ORDERS_PATH, records)
+        orphans = [at for at, result in enumerate(results) if has_no_parent(result)]
         if orphans:
-            again = await self._upsert([mapping.without_account(records[at]) for at in orphans])
+            alone = [mapping.without_account(records[at]) for at in orphans]
+            again = await self._upsert(wire.UPSERT_ORDERS_PATH, alone)
             for at, result in zip(orphans, again, strict=True):
                 results[at] = result
         return ReportResults(
@@ -111,6 +116,29 @@ class Salesforce:
                 for report, result in zip(body.reports, results, strict=True)
             )
         )
+
+    async def list_reports(self, query: Changes) -> ReportPage:
+        """List the rows of orders by time of change; rows that are not ours are left out."""
+        if query.cursor is not None:
+            if not query.cursor.startswith(f"{wire.QUERY_PATH}/"):
+                raise _unknown("not-found", "The CRM has no such page.")
+            found = await self._get(query.cursor, wire.shown_decoder)
+        else:
+            soql = wire.reports_query(self._from(query.since) if query.since else None)
+            found = await self._query(soql, wire.shown_decoder)
+        reports = (mapping.shown_report(row, self._local_currency) for row in found.records)
+        return ReportPage(
+            reports=tuple(report for report in reports if report is not None),
+            cursor=found.nextRecordsUrl,
+        )
+
+    async def report_documents(self, body: DocumentReports) -> ReportResults:
+        """Upsert the row of each document; one that the CRM has newer is left as it is.
+
+        Each row succeeds or fails alone; one whose order the CRM does not have yet may succeed
+        later. Of several reports of one document in a call the newest is written.
+        """
+        return ReportResults(results=await self._documents.tell(body.reports))
 
     async def customer_of(self, reference: str) -> AccountLink:
         """Answer the customer of an account (`sf:001...`), or the account of a customer.
@@ -147,6 +175,11 @@ class Salesforce:
 
     # -- the wire ---------------------------------------------------------------------------
 
+    def _from(self, since: datetime) -> str:
+        """How an instant to look back to is written, with the overlap before it."""
+        since = since.astimezone(UTC) - timedelta(seconds=self._settings.poll_overlap)
+        return since.strftime("%Y-%m-%dT%H:%M:%SZ")
+
     def _remember(self, reference: str, link: AccountLink, now: float) -> None:
         until = now + self._settings.link_seconds
         for key in (reference, link.account, link.customer):
@@ -164,10 +197,9 @@ class Salesforce:
             lines += rows.records
         return mapping.deal(found, lines, self._local_currency)
 
-    async def _upsert(self, records: list[wire.OrderRecord]) -> list[wire.RowResult]:
-        answer = await self._send(
-            "PATCH", wire.UPSERT_ORDERS_PATH, body=wire.encode(wire.Upsert(records=records))
-        )
+    async def _upsert(self, path: str, records: Sequence[msgspec.Struct]) -> list[wire.RowResult]:
+        body = wire.encode(wire.Upsert(records=list(records)))
+        answer = await self._send("PATCH", path, body=body)
         results = decode(wire.results_decoder, answer, system=SYSTEM, safe=False)
         if len(results) != len(records):
             raise _unknown("business-rule", "The CRM answered for other rows than it was sent.")
@@ -226,13 +258,6 @@ class Salesforce:
         )
         token = decode(wire.token_decoder, answer, system=SYSTEM, safe=True)
         return Token(value=token.access_token, lifetime=None)
-
-
-def _has_no_parent(result: wire.RowResult) -> bool:
-    return not result.success and any(
-        error.code == wire.PARENT_UNKNOWN and wire.PARENT_UNKNOWN_TEXT in error.message
-        for error in result.errors
-    )
 
 
 def _id(reference: str) -> str:

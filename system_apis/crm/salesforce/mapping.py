@@ -10,15 +10,24 @@ from contracts.canonical.documents import Quote
 from contracts.canonical.ids import customer_id, item_id, number_of
 from contracts.canonical.money import Money
 from contracts.canonical.order import OrderLineRequest
-from contracts.ports.crm import AccountLink, OrderReport, ProductLink, ReportResult
+from contracts.ports.crm import (
+    AccountLink,
+    DocumentReport,
+    OrderReport,
+    ProductLink,
+    ReportResult,
+)
 from system_apis.crm.salesforce import wire
 
 __all__ = [
     "account_link",
     "deal",
+    "invoice_record",
     "order_record",
     "product_link",
     "report_result",
+    "shipment_record",
+    "shown_report",
     "without_account",
 ]
 
@@ -53,6 +62,71 @@ def order_record(report: OrderReport) -> wire.OrderRecord:
 def without_account(record: wire.OrderRecord) -> wire.OrderRecord:
     """The same row for an account that the CRM does not have (yet)."""
     return msgspec.structs.replace(record, Account__r=msgspec.UNSET)
+
+
+def shipment_record(report: DocumentReport) -> wire.ShipmentRecord:
+    """Map a shipment to the row beside its order."""
+    unset = msgspec.UNSET
+    return wire.ShipmentRecord(
+        Shipment_No__c=report.number,
+        Version__c=report.version,
+        Shipped_At__c=f"{report.on.isoformat()}T00:00:00Z",
+        Quantity__c=unset if report.pieces is None else report.pieces,
+        Tracking_No__c=report.tracking or unset,
+        ERP_Order__r=wire.OrderKey(Reference__c=report.reference),
+    )
+
+
+def invoice_record(report: DocumentReport) -> wire.InvoiceRecord:
+    """Map an invoice to the row beside its order; its status follows from what remains."""
+    unset = msgspec.UNSET
+    amount, remaining = report.amount, report.remaining
+    return wire.InvoiceRecord(
+        Invoice_No__c=report.number,
+        Version__c=report.version,
+        Invoice_Date__c=report.on.isoformat(),
+        Status__c=_billed(amount, remaining),
+        Total_Amount__c=unset if amount is None else amount.amount,
+        Remaining_Amount__c=unset if remaining is None else remaining.amount,
+        Currency__c=unset if amount is None else amount.currency,
+        ERP_Order__r=wire.OrderKey(Reference__c=report.reference),
+    )
+
+
+def _billed(amount: Money | None, remaining: Money | None) -> str:
+    if remaining is None:
+        return "open"
+    if not remaining.amount:
+        return "paid"
+    return "partially-paid" if amount is not None and remaining.amount < amount.amount else "open"
+
+
+def shown_report(found: wire.ShownOrder, local: str) -> OrderReport | None:
+    """Map a row back to what was told; None for one that was not written by us."""
+    number = found.Account__r.ERP_Customer_No__c if found.Account__r else None
+    told = {
+        "reference": found.Reference__c,
+        "version": int(found.Version__c or 0),
+        "order": found.Order_Id__c or "",
+        "customer": customer_id(number) if number else "",
+        "commercial": found.Status__c,
+        "credit": found.Credit_Status__c,
+        "fulfilment": found.Fulfilment_Status__c,
+        "billing": found.Billing_Status__c,
+        "netAmount": {
+            "amount": str(_price(found.Net_Amount__c or Decimal(0))),
+            "currency": found.Currency__c or local,
+        },
+        "message": found.Message__c or "",
+        "holdReason": found.Hold_Reason__c,
+        "quote": PREFIX + found.Opportunity__c if found.Opportunity__c else None,
+        "erpNumber": found.ERP_Order_No__c,
+        "warehouseNumber": found.Warehouse_Order_No__c,
+    }
+    try:
+        return msgspec.convert(told, OrderReport)
+    except msgspec.ValidationError:
+        return None
 
 
 def report_result(reference: str, result: wire.RowResult) -> ReportResult:

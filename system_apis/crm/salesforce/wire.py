@@ -17,10 +17,14 @@ ROOT: Final = f"/services/data/{VERSION}"
 TOKEN_PATH: Final = "/services/oauth2/token"  # noqa: S105  # an address
 QUERY_PATH: Final = f"{ROOT}/query"
 UPSERT_ORDERS_PATH: Final = f"{ROOT}/composite/sobjects/ERP_Order__c/Reference__c"
+UPSERT_SHIPMENTS_PATH: Final = f"{ROOT}/composite/sobjects/Shipment__c/Shipment_No__c"
+UPSERT_INVOICES_PATH: Final = f"{ROOT}/composite/sobjects/ERP_Invoice__c/Invoice_No__c"
 LIMIT_HEADER: Final = "sforce-limit-info"
 CALL_OPTIONS: Final = "sforce-call-options"
 QUERY_OPTIONS: Final = "sforce-query-options"
 ORDER_OBJECT: Final = "ERP_Order__c"
+SHIPMENT_OBJECT: Final = "Shipment__c"
+INVOICE_OBJECT: Final = "ERP_Invoice__c"
 ACCOUNT_OBJECT: Final = "Account"
 
 LIMIT_REACHED: Final = "REQUEST_LIMIT_EXCEEDED"
@@ -51,6 +55,25 @@ def won_query(since: str) -> str:
         f"SELECT {_DEAL_FIELDS} FROM Opportunity "  # noqa: S608  # an instant of ours
         f"WHERE IsWon = true AND SystemModstamp >= {since} ORDER BY SystemModstamp, Id"
     )
+
+
+_REPORT_FIELDS: Final = (
+    "Reference__c,Status__c,Credit_Status__c,Fulfilment_Status__c,Billing_Status__c,Message__c,"
+    "Hold_Reason__c,Order_Id__c,Net_Amount__c,Currency__c,Version__c,Opportunity__c,"
+    "ERP_Order_No__c,Warehouse_Order_No__c,Account__r.ERP_Customer_No__c"
+)
+
+
+def reports_query(since: str | None) -> str:
+    """The rows of orders, changed since an instant, oldest change first."""
+    changed = f"WHERE SystemModstamp >= {since} " if since is not None else ""
+    return f"SELECT {_REPORT_FIELDS} FROM ERP_Order__c {changed}ORDER BY SystemModstamp, Id"  # noqa: S608  # an instant of ours
+
+
+def versions_query(object_: str, key: str, numbers: Iterable[str]) -> str:
+    """How new the rows of documents are."""
+    told = ",".join(literal(number) for number in numbers)
+    return f"SELECT {key},Version__c FROM {object_} WHERE {key} IN ({told})"  # noqa: S608  # escaped
 
 
 def account_query(field: str, value: str) -> str:
@@ -131,14 +154,76 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
     attributes: Attributes = Attributes(type=ORDER_OBJECT)
 
 
+class OrderKey(msgspec.Struct, frozen=True, kw_only=True):
+    """An order named by its reference."""
+
+    Reference__c: str
+    attributes: Attributes = Attributes(type=ORDER_OBJECT)
+
+
+class ShipmentRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `Shipment__c` as we write it; what is unset is left."""
+
+    Shipment_No__c: str
+    Version__c: int
+    Shipped_At__c: str
+    Status__c: str = "shipped"
+    Quantity__c: Decimal | msgspec.UnsetType = msgspec.UNSET
+    Tracking_No__c: str | msgspec.UnsetType = msgspec.UNSET
+    ERP_Order__r: OrderKey | msgspec.UnsetType = msgspec.UNSET
+    attributes: Attributes = Attributes(type=SHIPMENT_OBJECT)
+
+
+class InvoiceRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `ERP_Invoice__c` as we write it; what is unset is left."""
+
+    Invoice_No__c: str
+    Version__c: int
+    Invoice_Date__c: str
+    Status__c: str
+    Total_Amount__c: Decimal | msgspec.UnsetType = msgspec.UNSET
+    Remaining_Amount__c: Decimal | msgspec.UnsetType = msgspec.UNSET
+    Currency__c: str | msgspec.UnsetType = msgspec.UNSET
+    ERP_Order__r: OrderKey | msgspec.UnsetType = msgspec.UNSET
+    attributes: Attributes = Attributes(type=INVOICE_OBJECT)
+
+
+class DocumentVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """How new the row of a document is."""
+
+    Version__c: Decimal | None = None
+    Shipment_No__c: str | None = None
+    Invoice_No__c: str | None = None
+
+
+class ShownOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `ERP_Order__c` as it is read back."""
+
+    Reference__c: str
+    Status__c: str | None = None
+    Credit_Status__c: str | None = None
+    Fulfilment_Status__c: str | None = None
+    Billing_Status__c: str | None = None
+    Message__c: str | None = None
+    Hold_Reason__c: str | None = None
+    Order_Id__c: str | None = None
+    Net_Amount__c: Decimal | None = None
+    Currency__c: str | None = None
+    Version__c: Decimal | None = None
+    Opportunity__c: str | None = None
+    ERP_Order_No__c: str | None = None
+    Warehouse_Order_No__c: str | None = None
+    Account__r: "Account | None" = None
+
+
 LONGEST_MESSAGE: Final = 4000
 LONGEST_REASON: Final = 255
 
 
-class Upsert(msgspec.Struct, frozen=True, kw_only=True):
+class Upsert(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """A collection; each record stands alone."""
 
-    records: list[OrderRecord]
+    records: list[T]
     allOrNone: bool = False  # noqa: N815  # the vendor's name
 
 
@@ -194,5 +279,7 @@ errors_decoder: Final = msgspec.json.Decoder(list[Error])
 results_decoder: Final = msgspec.json.Decoder(list[RowResult])
 deals_decoder: Final = msgspec.json.Decoder(Rows[Deal])
 lines_decoder: Final = msgspec.json.Decoder(Rows[DealLine])
+shown_decoder: Final = msgspec.json.Decoder(Rows[ShownOrder])
+versions_decoder: Final = msgspec.json.Decoder(Rows[DocumentVersion])
 accounts_decoder: Final = msgspec.json.Decoder(Rows[Account])
 products_decoder: Final = msgspec.json.Decoder(Rows[Product])

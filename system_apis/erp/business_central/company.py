@@ -4,10 +4,12 @@ Token, company id, paths, paging and the reading of answers; the port itself is 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 from urllib.parse import urlencode
+
+import msgspec
 
 from contracts.outcomes import CallFailedError, Category, Malformed, Rejected
 from contracts.ports.changes import Changes
@@ -104,6 +106,14 @@ class Company:
             raise refused("not-found")
         return answer
 
+    async def batch(self, operations: Sequence[wire.BatchOperation]) -> HttpAnswer:
+        """Do up to a hundred changes under the company in one request, each by itself."""
+        root = await self._under_company("")
+        path = root[root.index("/companies(") + 1 :]
+        wanted = [msgspec.structs.replace(one, url=f"{path}{one.url}") for one in operations]
+        body = wire.encode(wire.BatchRequest(requests=wanted))
+        return await self._channel.send(self._under_api("POST", wire.BATCH, body=body))
+
     async def keep_subscribed(self, url: str, secret: str, now: datetime) -> int:
         """Have changes of master data told to `url`; answer how many subscriptions were made.
 
@@ -171,9 +181,18 @@ class Company:
         )
 
     async def page(
-        self, entity_set: str, fields: str, query: Changes, decoder: Decoder[wire.Page[T]]
+        self,
+        entity_set: str,
+        query: Changes,
+        decoder: Decoder[wire.Page[T]],
+        *,
+        condition: str | None = None,
+        **options: str,
     ) -> wire.Page[T]:
-        """Read one page of a set: the first since an instant, or the one a cursor names."""
+        """Read one page of a set: the first since an instant, or the one a cursor names.
+
+        `options` are the query options of the first page, such as `select` and `expand`.
+        """
         if query.cursor is not None:
             root = await self._under_company("")
             if not query.cursor.startswith(f"{entity_set}?"):
@@ -182,10 +201,13 @@ class Company:
                 )  # a cursor of ours names the set; the rest is the vendor's
             answer = await self._get(root + query.cursor, self._page_size())
         else:
-            options = {"select": fields, "orderby": "lastModifiedDateTime"}
+            conditions = [condition] if condition else []
             if query.since is not None:
                 since = query.since.astimezone(UTC).isoformat(timespec="milliseconds")
-                options["filter"] = f"lastModifiedDateTime gt {since.replace('+00:00', 'Z')}"
+                conditions.append(f"lastModifiedDateTime gt {since.replace('+00:00', 'Z')}")
+            options["orderby"] = "lastModifiedDateTime"
+            if conditions:
+                options["filter"] = " and ".join(conditions)
             path = await self._under_company(wire.query(entity_set, **options))
             answer = await self._get(path, self._page_size())
         return self.decoded(decoder, answer, safe=True)

@@ -23,12 +23,16 @@ from contracts.ports.erp import (
     CancelErpOrder,
     Cancelled,
     CustomerPage,
+    DocumentPage,
     ErpOrder,
+    ErpOrderPage,
     ExchangeRate,
     ItemPage,
     OrderDocuments,
     PlaceCreditMemo,
     PlaceErpOrder,
+    PostedShipment,
+    PostShipment,
     PriceEnquiry,
     PriceLadders,
 )
@@ -40,6 +44,7 @@ from runtime.http.client import Decoder
 from system_apis.erp.business_central import mapping, wire
 from system_apis.erp.business_central.company import Company, refused
 from system_apis.erp.business_central.failures import SYSTEM
+from system_apis.erp.business_central.posted import Posted
 from system_apis.erp.business_central.settings import BusinessCentralSettings
 
 __all__ = ["BusinessCentral"]
@@ -68,6 +73,7 @@ class BusinessCentral:
         self._clock = clock
         self.guard = guard or Guard(SYSTEM, clock=clock)
         self._company = Company(settings, http=http, broker=broker, clock=clock, guard=self.guard)
+        self._posted = Posted(self._company, local_currency=settings.local_currency)
         self._creating = Turns()
         self._has_price_page = self._has_credit_page = True
 
@@ -96,7 +102,7 @@ class BusinessCentral:
     async def list_customers(self, query: Changes) -> CustomerPage:
         """List customers by time of change, a page at a time."""
         page = await self._company.page(
-            wire.CUSTOMERS, wire.CUSTOMER_FIELDS, query, wire.customers_decoder
+            wire.CUSTOMERS, query, wire.customers_decoder, select=wire.CUSTOMER_FIELDS
         )
         local = self._settings.local_currency
         return CustomerPage(
@@ -106,7 +112,9 @@ class BusinessCentral:
 
     async def list_items(self, query: Changes) -> ItemPage:
         """List items by time of change, a page at a time."""
-        page = await self._company.page(wire.ITEMS, wire.ITEM_FIELDS, query, wire.items_decoder)
+        page = await self._company.page(
+            wire.ITEMS, query, wire.items_decoder, select=wire.ITEM_FIELDS
+        )
         local = self._settings.local_currency
         return ItemPage(
             items=tuple(mapping.item(found, local) for found in page.value),
@@ -296,21 +304,42 @@ class BusinessCentral:
 
     async def order_documents(self, number: str) -> OrderDocuments:
         """Answer everything posted for an order number so far."""
-        wanted = wire.equals("orderNumber", number)
-        shipments, invoices = await asyncio.gather(
-            self._company.read(
-                wire.query(wire.SHIPMENTS, filter=wanted, expand=wire.SHIPMENT_LINES),
-                wire.shipments_decoder,
-            ),
-            self._company.read(
-                wire.query(wire.INVOICES, filter=wanted, expand=wire.INVOICE_LINES),
-                wire.invoices_decoder,
-            ),
+        return await self._posted.of_order(number)
+
+    async def post_shipment(self, body: PostShipment) -> PostedShipment:
+        """Post what has left the warehouse as shipped; repeating it finds nothing to post."""
+        return await self._posted.ship(body, self._find)
+
+    async def documents_since(self, query: Changes) -> DocumentPage:
+        """List posted shipments and invoices by time of change, a page of each at a time."""
+        return await self._posted.since(query)
+
+    async def list_orders(self, query: Changes) -> ErpOrderPage:
+        """List the order book by time of change, a page at a time."""
+        return self._book(
+            await self._company.page(
+                wire.ORDERS, query, wire.orders_decoder, select=wire.ORDER_FIELDS
+            )
         )
-        shipped, billed = mapping.documents(
-            shipments.value, invoices.value, self._settings.local_currency
+
+    async def list_orders_in_review(self, query: Changes) -> ErpOrderPage:
+        """List what of the order book is under approval, a page at a time."""
+        return self._book(
+            await self._company.page(
+                wire.ORDERS,
+                query,
+                wire.orders_decoder,
+                condition=wire.equals("status", wire.IN_REVIEW),
+                select=wire.ORDER_FIELDS,
+            )
         )
-        return OrderDocuments(shipments=shipped, invoices=billed)
+
+    def _book(self, page: wire.Page[wire.Order]) -> ErpOrderPage:
+        local = self._settings.local_currency
+        return ErpOrderPage(
+            orders=tuple(mapping.listed_order(found, local) for found in page.value),
+            cursor=self._company.cursor(page.next_link),
+        )
 
     # -- credit memos -----------------------------------------------------------------------
 
@@ -344,7 +373,10 @@ class BusinessCentral:
 
     async def _find_memo(self, memo: CreditMemoRequest) -> wire.CreditMemo | None:
         path = wire.query(
-            wire.CREDIT_MEMOS, filter=_carries(number_of(memo.customer), memo.reference)
+            wire.CREDIT_MEMOS,
+            filter=wire.carries(
+                number_of(memo.customer), mapping.reference_on_wire(memo.reference)
+            ),
         )
         page = await self._company.read(path, wire.credit_memos_decoder)
         posted = [found for found in page.value if found.status != wire.DRAFT]
@@ -367,7 +399,7 @@ class BusinessCentral:
         orders = await self._orders(number, reference)
         if orders:
             return mapping.order(orders[0], reference, local, was_there=True)
-        wanted = _carries(number, reference)
+        wanted = wire.carries(number, mapping.reference_on_wire(reference))
         invoices = await self._company.read(
             wire.query(wire.INVOICES, filter=wanted), wire.invoices_decoder
         )
@@ -382,17 +414,12 @@ class BusinessCentral:
         return None
 
     async def _orders(self, number: str, reference: str) -> list[wire.Order]:
-        path = wire.query(wire.ORDERS, filter=_carries(number, reference), select=wire.ORDER_FIELDS)
+        path = wire.query(
+            wire.ORDERS,
+            filter=wire.carries(number, mapping.reference_on_wire(reference)),
+            select=wire.ORDER_FIELDS,
+        )
         return (await self._company.read(path, wire.orders_decoder)).value
-
-
-def _carries(number: str, reference: str) -> str:
-    on_wire = mapping.reference_on_wire(reference).upper()
-    return (
-        wire.equals("customerNumber", number)
-        + " and "
-        + wire.equals("externalDocumentNumber", on_wire)
-    )
 
 
 def _number(reference: str) -> str:

@@ -38,6 +38,7 @@ __all__ = [
     "item",
     "ladders",
     "ladders_of_quote",
+    "listed_order",
     "new_credit_memo",
     "new_order",
     "order",
@@ -45,6 +46,7 @@ __all__ = [
     "order_of_shipments",
     "outstanding",
     "reference_on_wire",
+    "still_to_ship",
 ]
 
 SYSTEM: Final = "bc"
@@ -268,7 +270,37 @@ def order(found: wire.Order, reference: str, local: str, *, was_there: bool) -> 
         gross_amount=money(found.total_amount_including_tax, currency),
         found=was_there,
         state=_STATES.get(found.status, "open"),
+        changed_at=_instant(found.last_modified_date_time),
     )
+
+
+def listed_order(found: wire.Order, local: str) -> ErpOrder:
+    """Map an order that was not asked for by reference; the vendor stores that in upper case."""
+    return order(found, found.external_document_number, local, was_there=True)
+
+
+def still_to_ship(
+    lines: Iterable[wire.OrderLine], wanted: Iterable[ShippedLine]
+) -> dict[str, Decimal]:
+    """Share what has left, an item at a time, over the order's lines: what of each to ship now.
+
+    By line id. Lines of one item are filled in their order; of what goes beyond the order, and of
+    what the vendor has shipped already, nothing is left to ship.
+    """
+    left: dict[str, Decimal] = {}
+    for one in wanted:
+        number = number_of(one.item)
+        left[number] = left.get(number, Decimal(0)) + one.quantity
+    shares: dict[str, Decimal] = {}
+    for line in sorted(lines, key=_sequence):
+        share = min(left.get(line.line_object_number, Decimal(0)), line.quantity)
+        left[line.line_object_number] = left.get(line.line_object_number, Decimal(0)) - share
+        shares[line.id] = share - line.shipped_quantity
+    return shares
+
+
+def _sequence(line: wire.OrderLine) -> int:
+    return line.sequence
 
 
 def order_of_invoices(found: Sequence[wire.Invoice], reference: str, local: str) -> ErpOrder:
@@ -340,6 +372,9 @@ def _shipment(found: wire.Shipment) -> Shipment:
             if line.line_type == wire.ITEM_LINE
         ),
         shipped_at=_midnight(found.posting_date),
+        reference=found.external_document_number or None,
+        order_number=found.order_number or None,
+        changed_at=_instant(found.last_modified_date_time),
     )
 
 
@@ -368,6 +403,8 @@ def _invoice(found: wire.Invoice, local: str) -> Invoice:
         state="paid" if state == "paid" else "cancelled" if state == "cancelled" else "open",
         invoice_date=date.fromisoformat(found.invoice_date or _NO_DAY),
         due_date=_date(found.due_date),
+        reference=found.external_document_number or None,
+        changed_at=_instant(found.last_modified_date_time),
     )
 
 

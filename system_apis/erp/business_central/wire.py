@@ -4,6 +4,7 @@ Nothing outside this file and `mapping.py` knows them. Only what is read or writ
 what the vendor adds is ignored. Source: API v2.0 reference and the AL source of its pages.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final, Generic, TypeVar
 from urllib.parse import quote
@@ -27,6 +28,7 @@ NET_PRICES: Final = "netPrices"
 OPEN_ORDERS: Final = "openOrderAmounts"
 PRICING_API: Final = "crossdock/pricing/v1.0"
 POST_ACTION: Final = "Microsoft.NAV.post"
+SHIP_ACTION: Final = "Microsoft.NAV.shipAndInvoice"
 FINANCIAL_DETAIL: Final = "customerFinancialDetail"
 ORDER_LINES: Final = "salesOrderLines"
 QUOTE_LINES: Final = "salesQuoteLines"
@@ -216,9 +218,16 @@ class NewCreditMemo(Wire, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class OrderLine(Wire, frozen=True, kw_only=True):
-    """A line of an open order, as far as credit is concerned."""
+    """A line of an open order, as far as credit and shipping are concerned."""
 
+    id: str = ""
+    etag: str = msgspec.field(default="", name="@odata.etag")
+    line_type: str = ""
+    line_object_number: str = ""
+    sequence: int = 0
     quantity: Decimal
+    ship_quantity: Decimal = Decimal(0)
+    invoice_quantity: Decimal = Decimal(0)
     net_amount_including_tax: Decimal = Decimal(0)
     shipped_quantity: Decimal = Decimal(0)
     invoiced_quantity: Decimal = Decimal(0)
@@ -235,14 +244,34 @@ class Order(Wire, frozen=True, kw_only=True):
     total_amount_excluding_tax: Decimal = Decimal(0)
     total_amount_including_tax: Decimal = Decimal(0)
     status: str = "Draft"
+    partial_shipping: bool = True
+    last_modified_date_time: str = ""
     etag: str = msgspec.field(default="", name="@odata.etag")
     sales_order_lines: list[OrderLine] = []
 
 
 ORDER_FIELDS: Final = (
     "id,number,externalDocumentNumber,customerNumber,currencyCode,totalAmountExcludingTax,"
-    "totalAmountIncludingTax,status"
+    "totalAmountIncludingTax,status,lastModifiedDateTime"
 )
+
+
+class ShipQuantity(Wire, frozen=True, kw_only=True):
+    """How much of a line is to be shipped next. Setting it makes the vendor bill as much."""
+
+    ship_quantity: Decimal
+
+
+class InvoiceQuantity(Wire, frozen=True, kw_only=True):
+    """How much of a line is to be billed next; to be set after what is to be shipped."""
+
+    invoice_quantity: Decimal
+
+
+class PartialShipping(Wire, frozen=True, kw_only=True):
+    """Whether an order may be shipped in parts."""
+
+    partial_shipping: bool
 
 
 class QuoteLine(Wire, frozen=True, kw_only=True):
@@ -282,8 +311,10 @@ class Invoice(Wire, frozen=True, kw_only=True):
     number: str
     order_id: str = ""
     order_number: str = ""
+    external_document_number: str = ""
     customer_number: str = ""
     currency_code: str = ""
+    last_modified_date_time: str = ""
     invoice_date: str = ""
     due_date: str = ""
     status: str = ""
@@ -303,6 +334,7 @@ class Shipment(Wire, frozen=True, kw_only=True):
     customer_number: str = ""
     currency_code: str = ""
     posting_date: str = ""
+    last_modified_date_time: str = ""
     sales_shipment_lines: list[DocumentLine] = []
 
 
@@ -340,6 +372,38 @@ class NewSubscription(Wire, frozen=True, kw_only=True):
     client_state: str
 
 
+class BatchOperation(msgspec.Struct, frozen=True, kw_only=True):
+    """One request of a batch; its address is relative to the company."""
+
+    id: str
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: msgspec.Struct
+
+
+class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch; each operation is a transaction of its own."""
+
+    requests: Sequence[BatchOperation]
+
+
+LARGEST_BATCH: Final = 100
+
+
+class BatchAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one request of a batch."""
+
+    status: int
+    body: msgspec.Raw = msgspec.Raw(b"")
+
+
+class BatchAnswers(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a batch."""
+
+    responses: list[BatchAnswer]
+
+
 class Subscription(Wire, frozen=True, kw_only=True):
     """A subscription; it lives for three days."""
 
@@ -353,6 +417,7 @@ class Subscription(Wire, frozen=True, kw_only=True):
 VALIDATION_TOKEN: Final = "validationToken"  # noqa: S105  # a parameter's name
 COLLECTION: Final = "collection"
 SUBSCRIPTIONS: Final = "subscriptions"
+BATCH: Final = "$batch"
 ITEM_LINE: Final = "Item"
 DRAFT: Final = "Draft"
 IN_REVIEW: Final = "In_x0020_Review"
@@ -368,11 +433,13 @@ open_orders_decoder: Final = msgspec.json.Decoder(Page[OpenOrderAmounts])
 rates_decoder: Final = msgspec.json.Decoder(Page[ExchangeRate])
 order_decoder: Final = msgspec.json.Decoder(Order)
 orders_decoder: Final = msgspec.json.Decoder(Page[Order])
+order_line_decoder: Final = msgspec.json.Decoder(OrderLine)
 quote_decoder: Final = msgspec.json.Decoder(Quote)
 quote_lines_decoder: Final = msgspec.json.Decoder(Page[QuoteLine])
 invoices_decoder: Final = msgspec.json.Decoder(Page[Invoice])
 shipments_decoder: Final = msgspec.json.Decoder(Page[Shipment])
 notifications_decoder: Final = msgspec.json.Decoder(Notifications)
+batch_decoder: Final = msgspec.json.Decoder(BatchAnswers)
 subscriptions_decoder: Final = msgspec.json.Decoder(Page[Subscription])
 credit_memo_decoder: Final = msgspec.json.Decoder(CreditMemo)
 credit_memos_decoder: Final = msgspec.json.Decoder(Page[CreditMemo])
@@ -403,6 +470,15 @@ def equals(field: str, value: str) -> str:
     """A filter on one value; a quote inside it is doubled (OData v4, section 5.1.1.6.1)."""
     doubled = value.replace("'", "''")
     return f"{field} eq '{doubled}'"
+
+
+def carries(number: str, reference: str) -> str:
+    """A filter on what a customer's document is known by; the vendor keeps it in upper case."""
+    return (
+        equals("customerNumber", number)
+        + " and "
+        + equals("externalDocumentNumber", reference.upper())
+    )
 
 
 def query(path: str, **options: str) -> str:

@@ -5,18 +5,24 @@ happened without our knowing is looked up by `partner_order_id` before anything 
 """
 
 import asyncio
+from base64 import b64decode
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
+from contracts.canonical.documents import Shipment
 from contracts.canonical.ids import number_of
 from contracts.outcomes import CallFailedError, Rejected
+from contracts.ports.changes import Changes
 from contracts.ports.wms import (
     CancelRelease,
     HoldRelease,
     ReleaseCancelled,
     ReleaseOrder,
+    ShipmentPage,
     StockEnquiry,
     StockPositions,
     WarehouseOrder,
+    WarehouseOrderPage,
 )
 from runtime.budget import BudgetBroker
 from runtime.clock import Clock
@@ -33,8 +39,12 @@ T = TypeVar("T")
 _JSON: Final = {"accept": "application/json", "content-type": "application/json"}
 _MUTATION_COST: Final = 20.0
 _LOOKUP_COST: Final = 12.0
+_LIST_COST: Final = 51.0
 _PRODUCT_COST: Final = 2.0
 """First guesses of credits; every answer says what it really cost, which is learned."""
+
+MOST_REMEMBERED: Final = 20_000
+"""Packages remembered at most; the oldest goes first."""
 
 
 class ShipHero:
@@ -64,6 +74,7 @@ class ShipHero:
         self._costs: dict[str, float] = {}
         self._documents: dict[int, str] = {}
         self._warehouse_ids: dict[str, str] = {}
+        self._left: dict[str, Shipment] = {}
         self._creating = Turns()
 
     async def stock(self, body: StockEnquiry) -> StockPositions:
@@ -115,6 +126,70 @@ class ShipHero:
         wanted = wire.HoldUpdate(order_id=found.id, payment_hold=body.held)
         updated = await self._mutate(wire.UPDATE_HOLDS, wanted)
         return mapping.warehouse_order(updated, body.reference, was_there=True)
+
+    async def list_releases(self, query: Changes) -> WarehouseOrderPage:
+        """List orders by time of change, a page at a time."""
+        reply = await self._ask(
+            wire.ORDERS_SINCE,
+            _since(query),
+            wire.orders_decoder,
+            guess=_LIST_COST,
+            safe=True,
+        )
+        found = _found(reply)
+        return WarehouseOrderPage(
+            orders=tuple(mapping.listed_order(edge.node) for edge in found.edges),
+            cursor=_onward(query, found.after),
+        )
+
+    async def shipments_since(self, query: Changes) -> ShipmentPage:
+        """List packages by when they left, a page of shipments at a time.
+
+        Lines are read of those shipments only that are not remembered: what has left never
+        changes, and every line has its price.
+        """
+        reply = await self._ask(
+            wire.SHIPMENTS_SINCE,
+            _since(query),
+            wire.shipments_decoder,
+            guess=_LIST_COST,
+            safe=True,
+        )
+        found = _found(reply)
+        packages: list[Shipment] = []
+        for edge in found.edges:
+            packages += await self._packages(edge.node)
+        return ShipmentPage(shipments=tuple(packages), cursor=_onward(query, found.after))
+
+    def heard(self, package: Shipment) -> None:
+        """Remember a package that the vendor told of in a signed message: it need not be read."""
+        self._left[package.id] = package
+        while len(self._left) > MOST_REMEMBERED:
+            del self._left[next(iter(self._left))]
+
+    async def _packages(self, shipment: wire.Shipment) -> list[Shipment]:
+        known = [self._left.get(key) for key in mapping.package_ids(shipment)]
+        if all(known):
+            return [package for package in known if package is not None]
+        lines: list[wire.ShipmentLine] = []
+        after: str | None = None
+        while True:
+            reply = await self._ask(
+                wire.SHIPMENT_LINES,
+                wire.OfShipment(id=shipment.id, after=after),
+                wire.shipment_lines_decoder,
+                guess=_LIST_COST,
+                safe=True,
+            )
+            packed = _found(reply).line_items
+            lines += [edge.node for edge in packed.edges]
+            after = packed.after
+            if after is None:
+                break
+        made = mapping.packages(shipment, lines)
+        for package in made:
+            self.heard(package)
+        return list(made)
 
     async def register_webhooks(self, url: str) -> tuple[str, ...]:
         """Have shipments, stock changes and cancellations told to `url`; answer the secrets.
@@ -280,6 +355,41 @@ class ShipHero:
 def _only(reply: "wire.Reply[T]") -> T | None:
     """Answer the payload of a document with one root field."""
     return next(iter((reply.data or {}).values()), None)
+
+
+def _found(reply: "wire.Reply[wire.Payload[T]]") -> T:
+    """Answer what a document with one root field found, or raise the refusal."""
+    payload = _only(reply)
+    if payload is None or payload.data is None:
+        raise CallFailedError(refusal_of(reply.errors))
+    return payload.data
+
+
+def _since(query: Changes) -> wire.Since:
+    """What is asked for.
+
+    A cursor of ours is the instant and the vendor's own cursor behind it: the vendor's alone would
+    go on through everything there ever was.
+    """
+    since, after = query.since, None
+    if query.cursor is not None:
+        told, mark, after = query.cursor.partition("|")
+        try:
+            since = datetime.fromisoformat(told) if told else None
+            whole = bool(mark and after and b64decode(after, validate=True))
+            whole = whole and (since is None or since.tzinfo is not None)
+        except ValueError:
+            whole = False
+        if not whole:
+            raise _rejected("not-found", "The warehouse has no such page.")
+    return wire.Since(since=mapping.on_wire(since) if since else None, after=after)
+
+
+def _onward(query: Changes, after: str | None) -> str | None:
+    if after is None:
+        return None
+    told = query.cursor.partition("|")[0] if query.cursor is not None else ""
+    return f"{told or (query.since.isoformat() if query.since else '')}|{after}"
 
 
 def _rejected(reason: str, detail: str) -> CallFailedError:

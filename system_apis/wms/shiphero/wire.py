@@ -20,7 +20,7 @@ SIGNATURE_HEADER: Final = "x-shiphero-hmac-sha256"
 MESSAGE_HEADER: Final = "x-shiphero-message-id"
 
 _ORDER: Final = (
-    "id legacy_id order_number partner_order_id fulfillment_status "
+    "id legacy_id order_number partner_order_id fulfillment_status updated_at shipments{id} "
     "holds{fraud_hold payment_hold operator_hold address_hold shipping_method_hold client_hold}"
 )
 CREATE_ORDER: Final = (
@@ -36,6 +36,23 @@ UPDATE_HOLDS: Final = (
 FIND_ORDERS: Final = (
     "query($reference:String!){orders(partner_order_id:$reference)"
     "{complexity data(first:10){edges{node{" + _ORDER + "}}}}}"
+)
+_NEXT: Final = "pageInfo{hasNextPage endCursor}"
+ORDERS_SINCE: Final = (
+    "query($since:ISODateTime,$after:String){orders(updated_from:$since)"
+    "{complexity data(first:50,after:$after){edges{node{" + _ORDER + "}}" + _NEXT + "}}}"
+)
+_LABELS: Final = "shipping_labels{id package_number carrier tracking_number}"
+SHIPMENTS_SINCE: Final = (
+    "query($since:ISODateTime,$after:String){shipments(date_from:$since)"
+    "{complexity data(first:25,after:$after){edges{node{id legacy_id created_date total_packages "
+    "order{partner_order_id order_number} warehouse{identifier} " + _LABELS + "}}" + _NEXT + "}}}"
+)
+"""Without their lines, each of which has a price of its own."""
+SHIPMENT_LINES: Final = (
+    "query($id:String,$after:String){shipment(id:$id){complexity data{"
+    "line_items(first:25,after:$after)"
+    "{edges{node{quantity shipping_label_id line_item{sku}}}" + _NEXT + "}}}}"
 )
 CREATE_WEBHOOK: Final = (
     "mutation($data:CreateWebhookInput!)"
@@ -158,6 +175,20 @@ class WithReference(msgspec.Struct, frozen=True, kw_only=True):
     reference: str
 
 
+class Since(msgspec.Struct, frozen=True, kw_only=True):
+    """The variables of a list by time of change."""
+
+    since: str | None = None
+    after: str | None = None
+
+
+class OfShipment(msgspec.Struct, frozen=True, kw_only=True):
+    """The variables of a look at one shipment's lines."""
+
+    id: str
+    after: str | None = None
+
+
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     """A sign-in."""
 
@@ -198,6 +229,12 @@ class Holds(Wire, frozen=True, kw_only=True):
     client_hold: bool | None = None
 
 
+class Named(Wire, frozen=True, kw_only=True):
+    """A record of which only the name is asked for."""
+
+    id: str
+
+
 class Order(Wire, frozen=True, kw_only=True):
     """An order."""
 
@@ -206,7 +243,16 @@ class Order(Wire, frozen=True, kw_only=True):
     order_number: str | None = None
     partner_order_id: str | None = None
     fulfillment_status: str | None = None
+    updated_at: str | None = None
+    shipments: list["Named"] | None = None
     holds: Holds | None = None
+
+
+class PageInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a list goes on (GraphQL cursor connections)."""
+
+    hasNextPage: bool = False  # noqa: N815  # GraphQL's name
+    endCursor: str | None = None  # noqa: N815  # GraphQL's name
 
 
 class Node(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -219,6 +265,13 @@ class Edges(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """A list."""
 
     edges: list[Node[T]]
+    pageInfo: PageInfo | None = None  # noqa: N815  # GraphQL's name
+
+    @property
+    def after(self) -> str | None:
+        """Where the next page begins; None on the last one."""
+        page = self.pageInfo
+        return page.endCursor if page is not None and page.hasNextPage else None
 
 
 class Mutated(msgspec.Struct, frozen=True, kw_only=True):
@@ -264,6 +317,60 @@ class Account(Wire, frozen=True, kw_only=True):
     warehouses: list[Warehouse] = []
 
 
+class Label(Wire, frozen=True, kw_only=True):
+    """One package of a shipment."""
+
+    id: str
+    package_number: int | None = None
+    carrier: str | None = None
+    tracking_number: str | None = None
+
+
+class Sku(Wire, frozen=True, kw_only=True):
+    """The item of an order's line."""
+
+    sku: str
+
+
+class ShipmentLine(Wire, frozen=True, kw_only=True):
+    """Pieces of a line, and the package they are in."""
+
+    quantity: int
+    shipping_label_id: str | None = None
+    line_item: Sku | None = None
+
+
+class OrderName(Wire, frozen=True, kw_only=True):
+    """What an order is known by."""
+
+    partner_order_id: str | None = None
+    order_number: str | None = None
+
+
+class Place(Wire, frozen=True, kw_only=True):
+    """The warehouse of a shipment."""
+
+    identifier: str
+
+
+class Shipment(Wire, frozen=True, kw_only=True):
+    """Goods that left one warehouse together."""
+
+    id: str
+    legacy_id: int
+    created_date: str
+    total_packages: int | None = None
+    order: OrderName | None = None
+    warehouse: Place | None = None
+    shipping_labels: list[Label] = []
+
+
+class Packed(Wire, frozen=True, kw_only=True):
+    """The lines of a shipment."""
+
+    line_items: Edges[ShipmentLine]
+
+
 class Reply(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """Every answer of the endpoint: a payload by root field, refusals, or both."""
 
@@ -291,6 +398,7 @@ class Fulfillment(Wire, frozen=True, kw_only=True):
     package_number: int | None = None
     total_packages: int | None = None
     completed: bool | None = None
+    created_at: str | None = None
     line_items: list[ShippedItem] = []
 
 
@@ -316,6 +424,8 @@ errors_decoder: Final = msgspec.json.Decoder(Reply[msgspec.Raw])
 mutated_decoder: Final = msgspec.json.Decoder(Reply[Mutated])
 orders_decoder: Final = msgspec.json.Decoder(Reply[Payload[Edges[Order]]])
 products_decoder: Final = msgspec.json.Decoder(Reply[Payload[Product]])
+shipments_decoder: Final = msgspec.json.Decoder(Reply[Payload[Edges[Shipment]]])
+shipment_lines_decoder: Final = msgspec.json.Decoder(Reply[Payload[Packed]])
 registered_decoder: Final = msgspec.json.Decoder(Reply[Registered])
 account_decoder: Final = msgspec.json.Decoder(Reply[Payload[Account]])
 notification_decoder: Final = msgspec.json.Decoder(Notification)
