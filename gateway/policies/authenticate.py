@@ -94,6 +94,11 @@ class Authenticate:
         self._seen: dict[bytes, _Seen] = {}
         revocations.listen(self._drop_withdrawn)
 
+    @property
+    def revocations(self) -> Revocations:
+        """What is withdrawn."""
+        return self._revocations
+
     async def provision(self) -> None:
         """Learn what is withdrawn; keys are fetched when first asked for."""
         await self._revocations.open()

@@ -50,17 +50,19 @@ class Authorize:
             f'Bearer realm="crossdock", resource_metadata="{self._metadata_url}", '
             f'error="insufficient_scope", scope="{wanted}"'
         )
-        refusal = Refuse(
+        of_token = Refuse(
             problem=problem("insufficient-scope", scope=wanted),
             headers=((b"www-authenticate", challenge.encode()),),
         )
+        # A key or certificate carries no scopes that a new token could widen: no challenge.
+        of_client = Refuse(problem=of_token.problem)
 
         def ask(call: Call) -> Verdict:
             scopes = call.consumer.scopes
             for each in alternatives:
                 if each <= scopes:
                     return PASS
-            return refusal
+            return of_token if b"authorization" in call.fields else of_client
 
         def explain(call: Call) -> Finding:
             entitled = any(each <= call.consumer.scopes for each in alternatives)

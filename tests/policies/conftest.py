@@ -297,6 +297,7 @@ class World:
         token: str | None = None,
         key: str | None = None,
         plain: bool = False,
+        peer: str | None = "192.0.2.7",
     ) -> Told:
         """Make one call. `plain` sends exactly `headers` and nothing of its own."""
         if json is not None:
@@ -323,6 +324,7 @@ class World:
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "headers": [(n.encode("latin-1"), v.encode("latin-1")) for n, v in sent],
+            "client": None if peer is None else (peer, 40_000),
         }
         waiting = [
             {"type": "http.request", "body": chunk, "more_body": index < len(chunks) - 1}
