@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from contracts.context import CORRELATION_HEADER, CallContext, calling
-from contracts.problems import problem
+from contracts.problems import Fault, problem
 from gateway.call import (
     PASS,
     Answer,
@@ -22,7 +22,6 @@ from gateway.call import (
     Finding,
     Message,
     Pass,
-    Policy,
     Receive,
     Refuse,
     Reply,
@@ -30,19 +29,20 @@ from gateway.call import (
     Send,
     Step,
 )
-from gateway.config import ConfigError, GatewayConfig
+from gateway.config import ConfigError
 from gateway.edge import deliver, deliver_early, problem_reply, refusal_of
+from gateway.lasting import Lasting
 from gateway.plans import Exit, Plan
 from gateway.records import Records
-from gateway.routes import Match, MethodNotAllowed, Operation, Router
-from gateway.shared import SharedState
-from gateway.upstreams import Upstream
+from gateway.routes import ContractError, Match, MethodNotAllowed, Operation
+from gateway.served import Served
 from runtime.clock import Clock
 
 QUIET_SECONDS: Final = 0.5
 """A drain waits for this long a silence; a keep-alive client in use speaks more often."""
 INTERNAL: Final = 500
 TOO_LARGE: Final = 413
+_RETIRE_LOOK_SECONDS: Final = 0.05
 CORRELATION: Final = CORRELATION_HEADER.encode()
 _CLOSE: Final = (b"connection", b"close")
 _CLOSING_STATUSES: Final = frozenset({408, TOO_LARGE})
@@ -52,73 +52,99 @@ _CLOSING_STATUSES: Final = frozenset({408, TOO_LARGE})
 class Gateway:
     """The ASGI application. Build it with `build_gateway`."""
 
-    def __init__(
-        self,
-        *,
-        plans: Sequence[Plan],
-        unknown: Plan,
-        disallowed: Plan,
-        policies: Sequence[Policy],
-        upstreams: Mapping[str, Upstream],
-        config: GatewayConfig,
-        clock: Clock,
-        records: Records,
-        shared: SharedState | None,
-        on_startup: Callable[[], None],
-    ) -> None:
-        self._plans = plans
-        self._unknown = unknown
-        self._disallowed = disallowed
-        self._router = Router(plan.operation for plan in plans)
-        self._policies = policies
-        self._upstreams = upstreams
-        self._config = config
+    def __init__(self, served: Served, *, clock: Clock, records: Records, lasting: Lasting) -> None:
+        self._served = served
         self._clock = clock
         self._records = records
-        self._shared = shared
-        self._on_startup = on_startup
-        self.draining = False
-        self.in_flight = 0
+        self.lasting = lasting
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._reloading = asyncio.Lock()
         self._last_arrival = 0.0
 
     def __repr__(self) -> str:
         state = "draining" if self.draining else "serving"
-        return f"<Gateway {len(self._plans)} operations {state} {self.in_flight} in flight>"
+        return f"<Gateway {len(self._served.plans)} operations {state} {self.in_flight} in flight>"
+
+    @property
+    def draining(self) -> bool:
+        """Whether the process is on its way out."""
+        return self.lasting.draining
+
+    @property
+    def in_flight(self) -> int:
+        """Calls being answered now, under whatever configuration."""
+        return self.lasting.in_flight
+
+    @property
+    def served(self) -> Served:
+        """The configuration that answers the next call."""
+        return self._served
 
     @property
     def operations(self) -> tuple[Operation, ...]:
         """Every operation that can be reached."""
-        return tuple(plan.operation for plan in self._plans)
+        return tuple(plan.operation for plan in self._served.plans)
 
     def check(self) -> list[ConfigFault]:
         """Report every fault of every policy at once."""
-        return [fault for each in self._policies for fault in each.check(self.operations)]
+        return [fault for each in self._served.policies for fault in each.check(self.operations)]
 
     async def startup(self) -> None:
         """Provision policies and upstreams; raise `ConfigError` with all faults first."""
+        await self._provision(None)
+
+    async def _provision(self, running: Served | None) -> None:
         faults = self.check()
         if faults:
             raise ConfigError(faults)
-        self._on_startup()
-        if self._shared is not None:
-            await self._shared.open()
-        for policy in self._policies:
-            await policy.provision()
-        for upstream in self._upstreams.values():
-            begin = getattr(upstream, "startup", None)
-            if begin is not None:
-                await begin()
+        await self._served.provision(running)
+
+    async def reload(self, build: Callable[[Lasting], "Gateway"]) -> bool:
+        """Go over to the gateway that `build` makes of a new configuration, or stay as it is.
+
+        It is built and provisioned whole before a call sees it, then takes over between two calls;
+        calls under way end under the configuration they began with, which is closed after the last
+        of them. A configuration that cannot be used is told in the log with every fault, and
+        nothing changes. Answers whether the new one serves. Reloads wait for one another.
+        """
+        async with self._reloading:
+            try:
+                fresh = build(self.lasting)
+                await fresh._provision(self._served)  # noqa: SLF001  of our own kind
+            except (ConfigError, ContractError) as error:
+                self._refused(error.faults)
+                return False
+            except Exception as error:  # noqa: BLE001  whatever fails, the last good one serves on
+                self._records.event("configuration_refused", error=type(error).__name__, faults=1)
+                return False
+            old, self._served = self._served, fresh._served  # noqa: SLF001  as above
+            self._records.event("configuration_taken_over", operations=len(self.operations))
+            retiring = asyncio.get_running_loop().create_task(self._retire(old, self._served))
+            self._retiring.add(retiring)
+            retiring.add_done_callback(self._retiring.discard)
+            return True
+
+    def _refused(self, faults: Sequence[ConfigFault | Fault]) -> None:
+        for fault in faults:
+            match fault:
+                case ConfigFault(place=place, value=value, allowed=allowed, remedy=remedy):
+                    said = {"place": place, "value": value, "allowed": allowed, "remedy": remedy}
+                case Fault(pointer=place, detail=detail):
+                    said = {"place": place, "value": detail}
+            self._records.event("configuration_fault_found", **said)
+        self._records.event("configuration_refused", error="ConfigError", faults=len(faults))
+
+    async def _retire(self, old: Served, successor: Served) -> None:
+        """Close a configuration once its last call has ended."""
+        while old.in_flight:  # noqa: ASYNC110  polled only here: a call pays one decrement
+            await asyncio.sleep(_RETIRE_LOOK_SECONDS)
+        await old.close(successor)
 
     async def shutdown(self) -> None:
         """Close upstreams and policies, in reverse."""
-        for upstream in self._upstreams.values():
-            end = getattr(upstream, "shutdown", None)
-            if end is not None:
-                await end()
-        for policy in reversed(self._policies):
-            await policy.close()
-        if self._shared is not None:
-            await self._shared.close()
+        self.lasting.close()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+        await self._served.close()
 
     async def drain(self, seconds: float | None = None) -> bool:
         """Answer what still comes with `Connection: close` until nothing comes any more.
@@ -126,8 +152,8 @@ class Gateway:
         Ends when no call is in flight and none has come for a while, or after `seconds` (the
         configured drain time); tells whether all calls had ended.
         """
-        self.draining = True
-        limit = self._config.gateway.drain_seconds if seconds is None else seconds
+        self.lasting.draining = True
+        limit = self._served.config.gateway.drain_seconds if seconds is None else seconds
         began = self._clock.monotonic()
         self._last_arrival = began
         while (now := self._clock.monotonic()) < began + limit:
@@ -141,9 +167,11 @@ class Gateway:
         if scope["type"] != "http":
             await self._other(scope, receive, send)
             return
+        served, lasting = self._served, self.lasting
         call, plan = self._begin(scope, receive)
         self._last_arrival = call.started
-        self.in_flight += 1
+        served.in_flight += 1
+        lasting.in_flight += 1
         try:
             asked, reply = await self._enter(call, plan)
             if reply is None:
@@ -158,7 +186,8 @@ class Gateway:
         except ClientGoneError:
             call.reply = None
         finally:
-            self.in_flight -= 1
+            served.in_flight -= 1
+            lasting.in_flight -= 1
             self._released(call, plan)
 
     def _released(self, call: Call, plan: Plan) -> None:
@@ -181,15 +210,16 @@ class Gateway:
 
     def _begin(self, scope: Scope, receive: Receive) -> tuple[Call, Plan]:
         """Find the operation; what no contract names still passes correlate and guard."""
-        found = self._router.find(scope["method"], scope["path"])
+        served = self._served
+        found = served.router.find(scope["method"], scope["path"])
         parameters: Mapping[str, str] = {}
         match found:
             case None:
-                plan = self._unknown
+                plan = served.unknown
             case MethodNotAllowed(allowed=allowed):
-                plan, parameters = self._disallowed, {"allow": allowed}
+                plan, parameters = served.disallowed, {"allow": allowed}
             case _:
-                plan, parameters = self._plans[found.index], found.parameters
+                plan, parameters = served.plans[found.index], found.parameters
         call = Call(
             scope=scope,
             receive=receive,
@@ -357,7 +387,7 @@ class Gateway:
         call.consumer = consumer
         found = [
             Finding(policy="route", verdict="pass", because=f"{plan.operation.key}")
-            if plan not in (self._unknown, self._disallowed)
+            if plan not in (self._served.unknown, self._served.disallowed)
             else Finding(policy="route", verdict="refuse", because="no contract names this")
         ]
         found += [step.explain(call) for step in plan.steps if step.explain is not None]

@@ -16,6 +16,7 @@ from contracts.problems import Fault
 from gateway.call import ConfigFault
 from gateway.faults import Checker, choices, nearest
 from gateway.policies.guard import GuardLimits
+from gateway.resilience import CircuitSettings
 from gateway.routes import Operation
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -131,6 +132,7 @@ class ShieldSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     concurrency: Positive = 256
     longest_budget_ms: Positive = 60_000
+    breaker: CircuitSettings = CircuitSettings()
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,11 +12,13 @@ from typing import Any
 from contracts.problems import problem
 from gateway.application import Gateway
 from gateway.call import Call, ConfigFault, Policy, Refuse, Step, Verdict
+from gateway.circuits import Circuits
 from gateway.config import ConfigError, GatewayConfig, check, reference
 from gateway.house import House, Ready
 from gateway.identity import identify
 from gateway.keep import Keep
 from gateway.keys import Fetch
+from gateway.lasting import Lasting
 from gateway.plans import Plan
 from gateway.policies.audit import Audit
 from gateway.policies.correlate import Correlate
@@ -26,8 +28,9 @@ from gateway.policies.lifecycle import Lifecycle
 from gateway.policies.quota import Quota
 from gateway.policies.shield import Shield
 from gateway.policies.validate import Validate
-from gateway.records import Metrics, Records
+from gateway.records import Records
 from gateway.routes import Operation, Terms, compile_documents
+from gateway.served import Served
 from gateway.shared import SharedState
 from gateway.tokens import Verifier
 from gateway.upstreams import Forwarder, Upstream
@@ -116,11 +119,13 @@ def build_gateway(
     fetch: Fetch,
     tracing: Tracing | None = None,
     verifier: Callable[..., Verifier] = Verifier,
+    lasting: Lasting | None = None,
 ) -> Gateway:
     """Compile contracts and configuration into a gateway, without any effect yet.
 
     `upstreams` are named by API (`sales/v1`). Raises `ContractError` for documents that cannot be
     compiled and `ConfigError` for a configuration that contradicts them, each with every fault.
+    For a reload, `lasting` is what the running gateway hands over.
     """
     operations = compile_documents(documents)
     faults = check(config, operations) + _unserved(operations, upstreams)
@@ -128,7 +133,8 @@ def build_gateway(
         raise ConfigError(faults)
     # Correlation ids and token ids must not be guessable unless a test seeds them.
     chance = chance or random.SystemRandom()
-    metrics = Metrics()
+    lasting = lasting or Lasting(clock)
+    metrics = lasting.metrics
     settings = config.gateway
     shared = (
         SharedState(reference(settings.redis), records=records)
@@ -145,9 +151,15 @@ def build_gateway(
         shared=shared,
         verifier=verifier,
     )
-    guard, shield = (
-        Guard(settings.guard),
-        Shield(settings.shield, clock=clock, remote=_remote(upstreams)),
+    guard = Guard(settings.guard)
+    shield = Shield(
+        settings.shield,
+        clock=clock,
+        chance=chance,
+        records=records,
+        remote=_remote(upstreams),
+        circuits=Circuits(shared) if shared is not None else None,
+        standing=lasting.standing,
     )
     policies: dict[str, Policy] = {
         "correlate": Correlate(
@@ -157,10 +169,18 @@ def build_gateway(
         "authenticate": identity.authenticate,
         "authorize": identity.authorize,
         "lifecycle": Lifecycle(clock=clock, metrics=metrics),
-        "quota": Quota(config.plans, clock=clock, shared=shared, instances=settings.instances),
+        "quota": Quota(
+            config.plans,
+            clock=clock,
+            shared=shared,
+            instances=settings.instances,
+            local=lasting.meter,
+        ),
         "validate": Validate(),
         "audit": Audit(keep, clock=clock),
-        "idempotency": Idempotency(keep, settings.idempotency, clock=clock, claims=shared),
+        "idempotency": Idempotency(
+            keep, settings.idempotency, clock=clock, claims=shared, flights=lasting.flights
+        ),
         "shield": shield,
     }
     faults = [fault for policy in policies.values() for fault in policy.check(operations)]
@@ -172,27 +192,25 @@ def build_gateway(
         identity=identity,
         metrics=metrics,
         ready=ready,
-        draining=lambda: gateway.draining,
+        draining=lambda: lasting.draining,
     )
     routed = _Routed(guard, shield, policies)
     plans = [
         *(Plan(each, routed.house(each), handler=handler) for each, handler in house.routes()),
         *(Plan(each, routed.api(each), upstream=upstreams[each.api]) for each in operations),
     ]
-    gateway = Gateway(
+    served = Served(
         plans=plans,
         unknown=routed.refusing(_nowhere("unknown"), Step("route", ask=_unknown)),
         disallowed=routed.refusing(_nowhere("disallowed"), Step("route", ask=_disallowed)),
         policies=list(policies.values()),
         upstreams=upstreams,
         config=config,
-        clock=clock,
-        records=records,
         shared=shared,
         on_startup=identity.open,
     )
-    metrics.in_flight.set_function(lambda: gateway.in_flight)
-    return gateway
+    metrics.in_flight.set_function(lambda: lasting.in_flight)
+    return Gateway(served, clock=clock, records=records, lasting=lasting)
 
 
 def _remote(upstreams: Mapping[str, Upstream]) -> frozenset[str]:

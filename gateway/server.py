@@ -2,7 +2,7 @@
 
 SIGTERM and SIGINT drain: answers say `Connection: close`, so that keep-alive clients go elsewhere
 of their own accord, and the listener closes only when calls have stopped coming. A second signal
-stops at once.
+stops at once. SIGHUP reloads, where there is anything to reload; reloads wait for one another.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ async def serve(
     host: str,
     port: int,
     drain: Callable[[], Awaitable[object]],
+    reload: Callable[[], Awaitable[object]] | None = None,
     on_listening: Callable[[], None] | None = None,
 ) -> None:
     """Serve until a signal has drained the application and the last connection is closed.
@@ -54,6 +55,7 @@ async def serve(
     )
     loop = asyncio.get_running_loop()
     stopping: list[asyncio.Task[None]] = []
+    reloading: set[asyncio.Future[object]] = set()
 
     async def stop() -> None:
         await drain()
@@ -65,10 +67,18 @@ async def serve(
         else:
             stopping.append(loop.create_task(stop()))
 
+    def hung_up() -> None:
+        if reload is not None and not stopping:
+            task = asyncio.ensure_future(reload())
+            reloading.add(task)
+            task.add_done_callback(reloading.discard)
+
     def started() -> None:
         # Granian has just set its own handlers, which would drop what is in flight.
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, signalled)
+        if reload is not None:
+            loop.add_signal_handler(signal.SIGHUP, hung_up)
         if on_listening is not None:
             loop.call_soon(on_listening)
 

@@ -11,7 +11,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -93,6 +93,10 @@ class Flight:
             self.landed.set()
 
 
+Flights: TypeAlias = dict[tuple[str, str], Flight]
+"""Calls under way by scope and key."""
+
+
 class Idempotency:
     """Runs a key once and replays its answer."""
 
@@ -105,12 +109,13 @@ class Idempotency:
         *,
         clock: Clock,
         claims: Claims | None = None,
+        flights: Flights | None = None,
     ) -> None:
         self._keep = keep
         self._settings = settings
         self._clock = clock
         self._claims = claims
-        self._flights: dict[tuple[str, str], Flight] = {}
+        self._flights: Flights = {} if flights is None else flights
         self._returning: set[asyncio.Task[None]] = set()
 
     async def provision(self) -> None:

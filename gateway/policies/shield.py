@@ -2,22 +2,39 @@
 
 The deadline is the contract's budget, or the caller's `X-Request-Budget-Ms` if that is shorter. A
 bulkhead bounds the calls under way per upstream and limit class; one too many is refused at once,
-because waiting in line would only spend the caller's budget.
+because waiting in line would only spend the caller's budget. Before a remote upstream stands a
+circuit, of which gateways with shared state tell each other.
 """
 
+import random
 from collections.abc import Sequence
-from typing import Final
+from functools import partial
+from typing import Final, Literal
 
 from contracts.context import BUDGET_HEADER
 from contracts.problems import Fault, problem
-from gateway.call import PASS, Call, ConfigFault, Finding, Refuse, Reply, Step, Verdict
+from gateway.call import (
+    PASS,
+    Asked,
+    Call,
+    ConfigFault,
+    Finding,
+    Refuse,
+    Reply,
+    Step,
+    Verdict,
+)
+from gateway.circuits import Circuits, SharedCircuit
 from gateway.config import ShieldSettings
+from gateway.records import Records
 from gateway.routes import Operation
 from runtime.clock import Clock
-from runtime.guard import Breaker
+from runtime.guard import Breaker, BreakerStanding
 
 _BUDGET: Final = BUDGET_HEADER.encode()
 _LONGEST_DIGITS: Final = 9
+_LEASE_MARGIN_SECONDS: Final = 1.0
+"""A trial's lease outlives the trial: two are never under way."""
 _NO_ANSWER: Final = frozenset({"upstream-unavailable", "upstream-malformed", "deadline-exceeded"})
 """Reasons the gateway gives when an upstream did not answer; its own refusals have none."""
 
@@ -36,22 +53,67 @@ class Bulkhead:
         return f"<Bulkhead {self.name} {self.taken}/{self.places}>"
 
 
+class Standing:
+    """What the shield knows of its upstreams; it outlives a configuration."""
+
+    def __init__(self) -> None:
+        self.bulkheads: dict[tuple[str, str], Bulkhead] = {}
+        self.breakers: dict[tuple[str, str], Breaker] = {}
+
+    def __repr__(self) -> str:
+        return f"<Standing {list(self.breakers.values())}>"
+
+
 class Shield:
     """Gives every call a deadline and a place."""
 
     name = "shield"
 
     def __init__(
-        self, settings: ShieldSettings, *, clock: Clock, remote: frozenset[str] = frozenset()
+        self,
+        settings: ShieldSettings,
+        *,
+        clock: Clock,
+        chance: random.Random,
+        records: Records,
+        remote: frozenset[str] = frozenset(),
+        circuits: Circuits | None = None,
+        standing: Standing | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
+        self._chance = chance
+        self._records = records
         self._remote = remote
-        self._bulkheads: dict[tuple[str, str], Bulkhead] = {}
-        self._breakers: dict[tuple[str, str], Breaker] = {}
+        # A dry run refuses nobody, and so needs nobody's permit.
+        self._circuits = None if settings.breaker.dry_run else circuits
+        self._standing = standing or Standing()
+
+    @property
+    def standing(self) -> tuple[BreakerStanding, ...]:
+        """Answer every circuit, for an operator."""
+        return tuple(each.standing() for each in self._standing.breakers.values())
+
+    async def order(self, circuit: str, state: Literal["held", "reset"]) -> bool:
+        """Trip a circuit until it is `reset`, here and, with shared state, everywhere.
+
+        False for a circuit there is none of.
+        """
+        for key, breaker in self._standing.breakers.items():
+            if "/".join(key) == circuit:
+                if self._circuits is not None:
+                    await self._circuits.of(circuit).order(state)
+                elif state == "held":
+                    breaker.trip()
+                else:
+                    breaker.reset()
+                return True
+        return False
 
     async def provision(self) -> None:
-        """Need nothing."""
+        """Begin to hear of other gateways' circuits."""
+        if self._circuits is not None:
+            await self._circuits.open()
 
     def check(self, operations: Sequence[Operation], /) -> list[ConfigFault]:
         """A contract cannot promise a longer budget than the gateway grants."""
@@ -68,7 +130,9 @@ class Shield:
         ]
 
     async def close(self) -> None:
-        """Hold nothing."""
+        """Hear of them no more."""
+        if self._circuits is not None:
+            await self._circuits.close()
 
     def compile(self, operation: Operation) -> tuple[Step, ...]:
         """Give every call its deadline."""
@@ -102,21 +166,24 @@ class Shield:
         """
         key = (operation.api, operation.terms.limit)
         name = "/".join(key)
-        bulkhead = self._bulkheads.setdefault(key, Bulkhead(name, self._settings.concurrency))
-        breaker = None
+        bulkhead = self._standing.bulkheads.setdefault(key, Bulkhead(name, 0))
+        bulkhead.places = self._settings.concurrency
+        breaker = shared = None
         if operation.api in self._remote:
-            breaker = self._breakers.setdefault(key, Breaker(name, clock=self._clock))
+            breaker, shared = self._circuit(key, name)
         full = Refuse(problem=problem("overloaded"), retry_after=1)
+        lease = operation.terms.budget_ms / 1000 + _LEASE_MARGIN_SECONDS
 
-        def ask(call: Call) -> Verdict:
+        def ask(call: Call) -> Asked:
             if bulkhead.taken >= bulkhead.places:
                 return full
             permit = None
             if breaker is not None:
+                if shared is not None and breaker.wants_trial:
+                    return _try(call, bulkhead, breaker, shared, lease)
                 permit = breaker.admit()
                 if permit is None:
-                    wait = max(1.0, breaker.standing().retry_after)
-                    return Refuse(problem=problem("upstream-unavailable"), retry_after=wait)
+                    return _dead(breaker)
             bulkhead.taken += 1
             call.permit = (bulkhead, permit)
             return PASS
@@ -125,25 +192,69 @@ class Shield:
             Step(
                 self.name,
                 ask=ask,
-                tell=_report if breaker is not None else None,
+                tell=partial(_report, shared) if breaker is not None else None,
                 release=_release,
-                explain=lambda _: _standing(bulkhead, breaker),
+                explain=lambda _: _explained(bulkhead, breaker),
             ),
         )
 
+    def _circuit(self, key: tuple[str, str], name: str) -> tuple[Breaker, SharedCircuit | None]:
+        shared = self._circuits.of(name) if self._circuits is not None else None
 
-def _report(call: Call, reply: Reply) -> None:
+        def changed(name: str, old: str, new: str) -> None:
+            self._records.event("circuit_changed", circuit=name, was=old, became=new)
+            if shared is not None:
+                shared.changed(name, old, new)
+
+        breaker = self._standing.breakers.get(key)
+        if breaker is None:
+            breaker = self._standing.breakers[key] = Breaker(
+                name,
+                clock=self._clock,
+                settings=self._settings.breaker,
+                on_change=changed,
+                chance=self._chance,
+            )
+        else:
+            breaker.hand_over(self._settings.breaker, on_change=changed)
+        if shared is not None:
+            shared.breaker = breaker
+        return breaker, shared
+
+
+async def _try(
+    call: Call, bulkhead: Bulkhead, breaker: Breaker, shared: SharedCircuit, lease: float
+) -> Verdict:
+    """Make the one trial of all gateways, if it falls to this call."""
+    permit = await shared.trial(lease)
+    if permit is None:
+        return _dead(breaker)
+    bulkhead.taken += 1
+    call.permit = (bulkhead, permit)
+    return PASS
+
+
+def _dead(breaker: Breaker) -> Refuse:
+    wait = max(1.0, breaker.standing().retry_after)
+    return Refuse(problem=problem("upstream-unavailable"), retry_after=wait)
+
+
+def _report(shared: SharedCircuit | None, call: Call, reply: Reply) -> None:
     """Tell the circuit whether the upstream answered at all, whatever it answered."""
     if call.permit is None:
         return
     _, permit = call.permit
-    if permit is not None and reply.reason in _NO_ANSWER:
+    if permit is None:
+        return
+    if reply.reason in _NO_ANSWER:
         permit.failed()
-    elif permit is not None:
-        permit.succeeded()
+        return
+    permit.succeeded()
+    if shared is not None:
+        shared.succeeded()
 
 
-def _standing(bulkhead: Bulkhead, breaker: Breaker | None) -> Finding:
+def _explained(bulkhead: Bulkhead, breaker: Breaker | None) -> Finding:
     state = "" if breaker is None else f"; circuit {breaker.state}"
     free = bulkhead.taken < bulkhead.places and (breaker is None or breaker.state != "open")
     return Finding(

@@ -107,6 +107,18 @@ class Breaker:
         left = f" {standing.retry_after:.0f}s left" if standing.state == "open" else ""
         return f"<Circuit {self.name} {standing.state}{left}, {standing.failures} failures>"
 
+    def hand_over(self, settings: BreakerSettings, *, on_change: OnChange | None) -> None:
+        """Go on under a new configuration, in the state it is in."""
+        if settings.window != self._settings.window:
+            self._recent = deque(maxlen=settings.window)
+            self._failed_recently = self._slow_recently = 0
+        self._settings = settings
+        self._on_change = on_change
+        if self._made is not None:
+            self._made.configure(
+                failures=settings.failures, trials=settings.trials, on_change=on_change
+            )
+
     @property
     def state(self) -> State:
         """The state now; an open circuit whose time is over stays open until the next call."""

@@ -51,6 +51,21 @@ class Circuit:
             name=name,
         )
 
+    def configure(
+        self,
+        *,
+        failures: int,
+        trials: int,
+        on_change: Callable[[str, State, State], None] | None,
+    ) -> None:
+        """Take other thresholds and another listener, keeping state and count."""
+        self._circuit.fail_max = failures
+        self._circuit.success_threshold = trials
+        for each in self._circuit.listeners:
+            self._circuit.remove_listener(each)
+        if on_change is not None:
+            self._circuit.add_listener(_Listener(on_change))
+
     @property
     def state(self) -> State:
         """The state now."""

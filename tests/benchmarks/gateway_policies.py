@@ -184,7 +184,7 @@ async def measured(gateway: Gateway) -> Iterator[tuple[str, float]]:
         """Drop what is answered."""
 
     await gateway(dict(scope), receiving(BODY), send)
-    plan = next(each for each in gateway._plans if each.operation.api == "sales/v1")
+    plan = next(each for each in gateway.served.plans if each.operation.api == "sales/v1")
     spent = dict.fromkeys(range(len(plan.steps)), 0.0)
     for _ in range(CALLS):
         call, _plan = gateway._begin(dict(scope), receiving(BODY))

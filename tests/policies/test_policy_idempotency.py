@@ -269,7 +269,7 @@ async def test_a_race_of_many_keys_keeps_each_apart(world):
 
     assert w.tier.orders == 20
     assert len({each.body for each in told}) == 20
-    assert not next(p for p in w.gateway._policies if p.name == "idempotency")._flights
+    assert not next(p for p in w.gateway.served.policies if p.name == "idempotency")._flights
 
 
 class Forgetful(dict):
@@ -284,7 +284,7 @@ class Forgetful(dict):
 
 async def test_the_story_of_the_fifty_catches_a_gateway_that_does_not_look(world):
     w = await world()
-    idempotency = next(each for each in w.gateway._policies if each.name == "idempotency")
+    idempotency = next(each for each in w.gateway.served.policies if each.name == "idempotency")
     idempotency._flights = Forgetful()
     w.tier.delay = 0.05
     token = await w.token()

@@ -1,0 +1,32 @@
+"""What outlives a configuration: counts, circuits, flights and copies of a running gateway.
+
+A reload builds a new gateway around the same `Lasting`, so that nobody's quota begins anew, no
+circuit forgets that it is open and a repeated key still finds the first call.
+"""
+
+from gateway.policies.idempotency import Flights
+from gateway.policies.quota import LocalMeter
+from gateway.policies.shield import Standing
+from gateway.records import Metrics
+from runtime.clock import Clock
+
+
+class Lasting:
+    """Made once for the life of a process; handed from configuration to configuration."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.metrics = Metrics()
+        self.meter = LocalMeter(clock)
+        self.standing = Standing()
+        self.flights: Flights = {}
+        self.draining = False
+        self.in_flight = 0
+
+    def __repr__(self) -> str:
+        state = "draining" if self.draining else "serving"
+        return f"<Lasting {state} {self.in_flight} in flight>"
+
+    def close(self) -> None:
+        """Let nobody wait for a call that will not land."""
+        for flight in self.flights.values():
+            flight.land(None)

@@ -1,0 +1,25 @@
+"""The settings of what keeps a gateway and its upstreams well; sections of `crossdock.toml`."""
+
+from typing import Annotated
+
+import msgspec
+
+from runtime.guard import BreakerSettings
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class CircuitSettings(BreakerSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When the circuits of remote upstreams open and close."""
+
+    failures: Count = 5
+    ratio: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
+    window: Count = 50
+    minimum: Count = 20
+    slow_ratio: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.8
+    open_seconds: Seconds = 2.0
+    longest_open_seconds: Seconds = 30.0
+    jitter: Share = 0.1
+    trials: Count = 1

@@ -1,0 +1,73 @@
+"""One configuration of the gateway, compiled and, once provisioned, ready to answer calls."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from gateway.call import Policy
+from gateway.config import GatewayConfig
+from gateway.plans import Plan
+from gateway.routes import Router
+from gateway.shared import SharedState
+from gateway.upstreams import Upstream
+
+
+class Served:
+    """One configuration, compiled: what calls are answered by until another takes its place."""
+
+    def __init__(
+        self,
+        *,
+        plans: Sequence[Plan],
+        unknown: Plan,
+        disallowed: Plan,
+        policies: Sequence[Policy],
+        upstreams: Mapping[str, Upstream],
+        config: GatewayConfig,
+        shared: SharedState | None,
+        on_startup: Callable[[], None],
+    ) -> None:
+        self.plans = plans
+        self.unknown = unknown
+        self.disallowed = disallowed
+        self.router = Router(plan.operation for plan in plans)
+        self.policies = policies
+        self.upstreams = upstreams
+        self.config = config
+        self.in_flight = 0
+        self._shared = shared
+        self._on_startup = on_startup
+        self._began: list[Upstream] = []
+
+    def __repr__(self) -> str:
+        return f"<Served {len(self.plans)} operations, {self.in_flight} in flight>"
+
+    async def provision(self, running: "Served | None" = None) -> None:
+        """Acquire everything; what fails on the way gives back what it had, and is raised.
+
+        An upstream that `running` has started already is taken over as it is.
+        """
+        started = set() if running is None else {id(each) for each in running.upstreams.values()}
+        try:
+            self._on_startup()
+            if self._shared is not None:
+                await self._shared.open()
+            for policy in self.policies:
+                await policy.provision()
+            for upstream in {id(each): each for each in self.upstreams.values()}.values():
+                begin = getattr(upstream, "startup", None)
+                if begin is not None and id(upstream) not in started:
+                    await begin()
+        except BaseException:
+            await self.close(running)
+            raise
+
+    async def close(self, successor: "Served | None" = None) -> None:
+        """Give everything back, in reverse; upstreams a successor goes on with stay open."""
+        kept = set() if successor is None else {id(each) for each in successor.upstreams.values()}
+        for upstream in {id(each): each for each in self.upstreams.values()}.values():
+            end = getattr(upstream, "shutdown", None)
+            if end is not None and id(upstream) not in kept:
+                await end()
+        for policy in reversed(self.policies):
+            await policy.close()
+        if self._shared is not None:
+            await self._shared.close()
