@@ -2,15 +2,17 @@
 
 Core's own executemany builds a parameter set per row; for the handful of statements behind every
 order that is most of their cost. The text still comes from Core, so dialects and schema stay its
-business. SQLite takes the rows one by one within the driver; PostgreSQL takes them as one array
-for each column, so that a group is one statement and one round trip. Values must be what the
-drivers take: int, str, bytes, bool, None.
+business. SQLite takes the rows one by one within the driver; PostgreSQL takes them as one JSON
+document, so that a group is one statement, one parameter and one round trip: writing the document
+costs a hundredth of what the driver asks for as many arrays. Values must be what both take: int,
+str, bytes, bool, None.
 """
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     ClauseElement,
     Column,
@@ -18,30 +20,35 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Insert,
+    LargeBinary,
     Table,
+    Text,
     and_,
     bindparam,
+    column,
     func,
     insert,
     null,
     select,
+    text,
+    type_coerce,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.dialects.postgresql import insert as insert_into_postgresql
 from sqlalchemy.dialects.sqlite import insert as insert_into_sqlite
-from sqlalchemy.sql.selectable import TableValuedAlias
 
 Row = Mapping[str, Any]
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Bulk:
     """An insert or update for many rows."""
 
-    def __init__(self, statement: ClauseElement, names: Sequence[str], dialect: Dialect) -> None:
+    def __init__(self, statement: ClauseElement, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
         self._text = str(compiled)
-        self._names = tuple(names)
         order: Sequence[str] | None = getattr(compiled, "positiontup", None)
         self._positional = itemgetter(*order) if order else None
 
@@ -52,8 +59,8 @@ class Bulk:
         if self._positional is not None:
             values = [self._positional(row) for row in rows]
             return int(connection.exec_driver_sql(self._text, values).rowcount)
-        columns = {name: [row[name] for row in rows] for name in self._names}
-        return int(connection.exec_driver_sql(self._text, columns).rowcount)
+        document = {_ROWS: _encode(rows).decode()}
+        return int(connection.exec_driver_sql(self._text, document).rowcount)
 
 
 def inserting(table: Table, dialect: Dialect, *, ignoring: bool = False) -> Bulk:
@@ -69,13 +76,12 @@ def inserting(table: Table, dialect: Dialect, *, ignoring: bool = False) -> Bulk
         statement = into_sqlite.on_conflict_do_nothing() if ignoring else into_sqlite
         statement = statement.values({c.name: _bind(c.name, c) for c in columns}).inline()
     else:
-        rows = _arrays({c.name: c for c in columns})
-        source = select(*(rows.c[name] for name in names))
+        source = select(*_given({c.name: c for c in columns}).values())
         into = insert_into_postgresql(table) if ignoring else insert(table)
         statement = into.from_select(names, source, include_defaults=False)
         if ignoring:
             statement = statement.on_conflict_do_nothing()  # type: ignore[attr-defined]  # from_select keeps the dialect's insert
-    return Bulk(statement, names, dialect)
+    return Bulk(statement, dialect)
 
 
 def updating(
@@ -95,9 +101,9 @@ def updating(
     """
     named = {name: table.c[column] for column, name in {**where, **sets}.items()}
     if dialect.name == "sqlite":
-        found: Any = {name: _bind(name, column) for name, column in named.items()}
+        found: Mapping[str, Any] = {name: _bind(name, column) for name, column in named.items()}
     else:
-        found = _arrays(named).c
+        found = _given(named)
     statement = (
         update(table)
         .where(and_(*(table.c[column] == found[name] for column, name in where.items())))
@@ -107,14 +113,27 @@ def updating(
         statement = statement.where(only)
     if clears:
         statement = statement.values(dict.fromkeys(clears, null()))
-    return Bulk(statement, list(named), dialect)
+    return Bulk(statement, dialect)
 
 
 def _bind(name: str, column: Column[Any]) -> Any:
     return bindparam(name, type_=column.type)
 
 
-def _arrays(named: Mapping[str, Column[Any]]) -> TableValuedAlias:
-    """The rows of a call as a table: one array parameter for each column."""
-    arrays = [bindparam(name, type_=ARRAY(column.type)) for name, column in named.items()]
-    return func.unnest(*arrays).table_valued(*named, name="given").render_derived()
+_ROWS = "rows"
+
+
+def _given(named: Mapping[str, Column[Any]]) -> dict[str, ColumnElement[Any]]:
+    """The rows of a call as the columns of a table; bytes travel as base64 (msgspec's way)."""
+    is_binary = {name: isinstance(known.type, LargeBinary) for name, known in named.items()}
+    document = func.json_to_recordset(type_coerce(bindparam(_ROWS), Text).cast(JSON))
+    columns = [
+        column(name, Text if is_binary[name] else known.type) for name, known in named.items()
+    ]
+    given = document.table_valued(*columns, name="given").render_derived(
+        name="given", with_types=True
+    )
+    return {
+        name: func.decode(given.c[name], text("'base64'")) if is_binary[name] else given.c[name]
+        for name in named
+    }
