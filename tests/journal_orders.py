@@ -257,7 +257,7 @@ def an_order(key="INV-1", **changes):
     )
 
 
-def a_journal(store, types, *, node="node-1", subscribers=(), clock=None, seed=7):
+def a_journal(store, types, *, node="node-1", subscribers=(), clock=None, seed=7, **settings):
     """A journal on an open store."""
     return Journal(
         store=store,
@@ -267,6 +267,7 @@ def a_journal(store, types, *, node="node-1", subscribers=(), clock=None, seed=7
         random=Random(seed),
         node=node,
         crash_points=CrashPoints(),
+        **settings,
     )
 
 

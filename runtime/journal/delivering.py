@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("crossdock.journal")
 
 LONGEST_SLEEP = 60.0
-POLL = 0.5
 STORE_PAUSE = 0.5
 
 _older = delivery.alias("older")
@@ -278,7 +277,7 @@ class Delivering:
         )
         batch = await journal.store.submit(self._queues.lease, request)
         if not batch.deliveries:
-            longest = LONGEST_SLEEP if journal.store.is_exclusive else POLL
+            longest = LONGEST_SLEEP if journal.store.is_exclusive else journal.waking.pause
             if batch.next_due is None:
                 return longest
             return min(longest, max(0.001, (batch.next_due - request.now) / 1e6))

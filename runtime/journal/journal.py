@@ -6,7 +6,7 @@ behind each method is in a module of its own.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from random import Random
@@ -63,6 +63,8 @@ from runtime.journal.signalling import (
 )
 from runtime.journal.tables import Tables
 from runtime.journal.times import to_micros
+from runtime.journal.waking import POLL, Waking
+from runtime.journal.watching import Until, Watching
 from runtime.store.engine import Store
 from runtime.store.writer import Alone
 
@@ -72,9 +74,6 @@ log = logging.getLogger("crossdock.journal")
 
 EVERYTHING = Query()
 """The query that narrows nothing."""
-
-POLL = 0.25
-"""Seconds between looks at a process that another program is working on."""
 
 
 class _LocalWorker(Protocol):
@@ -93,7 +92,8 @@ class _LocalWorker(Protocol):
 class Journal:
     """The durable record of every process. See the package's docstring for its semantics.
 
-    `node` names this program among others on one store, and its audit chain. Construction has no
+    `node` names this program among others on one store, and its audit chain. `poll` is how often
+    a shared store is looked at while its announcements cannot be heard. Construction has no
     effects; `open` must come before anything else.
     """
 
@@ -107,6 +107,7 @@ class Journal:
         random: Random,
         node: str,
         crash_points: CrashPoints,
+        poll: timedelta = POLL,
     ) -> None:
         self.store = store
         self.types = Types(types)
@@ -125,7 +126,15 @@ class Journal:
         self._auditing = Auditing(tables)
         self._reading = Reading(self.types)
         self._worker: _LocalWorker | None = None
-        self._watchers: dict[str, list[Callable[[Process[Any]], None]]] = {}
+        self._watching = Watching(self.get, self._pause)
+        self.waking = Waking(
+            store,
+            by=f"{node}:{new_id(clock.now(), random)}",
+            poll=poll,
+            on_work=self._look_around,
+            on_deliveries=self._look_for_deliveries,
+            on_changed=self._watching.changed_elsewhere,
+        )
 
     async def open(self) -> None:
         """Check that every open process can be continued, and free what a dead program held.
@@ -137,6 +146,7 @@ class Journal:
         strange = await self.store.read(self._reading.strange)
         if strange:
             raise CannotContinue(strange)
+        self.waking.start()
         if self.store.is_exclusive:
             now = to_micros(self.clock.now())
             orphans = await self.store.write(lambda c: self._recover(c, now))
@@ -328,39 +338,20 @@ class Journal:
     async def wait_for(
         self,
         process_id: str,
-        until: Collection[str] | Callable[[Process[Any]], bool],
+        until: Until,
         timeout: timedelta,  # noqa: ASYNC109  # the answer at the time-out is a result, not an error
     ) -> Process[Any]:
         """The process once it is in one of the states (or the predicate holds, or it has ended).
 
-        After `timeout` it is answered as it then is. A commit made here wakes the waiter; only
-        on a shared store is the process also looked at now and then. Raises `UnknownProcess`.
+        After `timeout` it is answered as it then is. A commit wakes the waiter, wherever it is
+        made. Raises `UnknownProcess`.
         """
-        met = until if callable(until) else (lambda process: process.state in until)
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + timeout.total_seconds()
-        arrived: asyncio.Queue[Process[Any]] = asyncio.Queue()
-        watchers = self._watchers.setdefault(process_id, [])
-        watchers.append(arrived.put_nowait)
-        try:
-            process = await self.get(process_id)
-            while not (met(process) or process.done) and (left := ends - loop.time()) > 0:
-                pause = left if self.store.is_exclusive else min(left, POLL)
-                try:
-                    async with asyncio.timeout(pause):
-                        process = await arrived.get()
-                except TimeoutError:
-                    process = await self.get(process_id)
-            return process
-        finally:
-            watchers.remove(arrived.put_nowait)
-            if not watchers:
-                self._watchers.pop(process_id, None)
+        return await self._watching.wait_for(process_id, until, timeout)
 
     def changed(self, process: Process[Any]) -> None:
         """A worker of this program has committed a change: tell whoever waits for it."""
-        for watcher in self._watchers.get(process.id, ()):
-            watcher(process)
+        self._watching.changed(process)
+        self.waking.tell_changed(process.id)
 
     # For the gateway.
 
@@ -442,14 +433,13 @@ class Journal:
 
         Nobody else would tell the worker before its next look, which may be a minute away.
         """
-        if self._worker is None or written.cancelled() or written.exception() is not None:
-            return
-        if not written.result().created:
+        if written.cancelled() or written.exception() is not None or not written.result().created:
             return
         if new.deliveries:
-            self._worker.wake_deliveries()
+            self._look_for_deliveries(or_tell=True)
         if new.row["lease_owner"] is None and new.row["due_at"] is not None:
-            self._worker.wake()
+            self._look_around()
+            self.waking.tell_work()
 
     def _recover(self, connection: Connection, now: int) -> int:
         orphans = orphan(connection, now)
@@ -468,6 +458,21 @@ class Journal:
         return result
 
     def _wake(self, written: asyncio.Future[Any]) -> None:
-        is_there = not written.cancelled() and written.exception() is None
-        if is_there and self._worker is not None:
+        if written.cancelled() or written.exception() is not None:
+            return
+        self._look_around()
+        if self._worker is None:
+            self.waking.tell_work()
+
+    def _look_around(self) -> None:
+        if self._worker is not None:
             self._worker.wake()
+
+    def _look_for_deliveries(self, *, or_tell: bool = False) -> None:
+        if self._worker is not None:
+            self._worker.wake_deliveries()
+        elif or_tell:
+            self.waking.tell_deliveries()
+
+    def _pause(self) -> float | None:
+        return None if self.store.is_exclusive else self.waking.pause / 2

@@ -25,9 +25,6 @@ log = logging.getLogger("crossdock.journal")
 
 CONCURRENCY: Mapping[Lane, int] = {Lane.CAPTURE: 64, Lane.STATUS: 16, Lane.SYNC: 16, Lane.BULK: 8}
 LEASE = timedelta(seconds=10)
-POLL = timedelta(milliseconds=500)
-"""How often a store shared with other processes is asked for work nobody here knows of."""
-
 LONGEST_SLEEP = timedelta(minutes=1)
 SHORTEST_SLEEP = 0.005
 STORE_PAUSE = 0.2
@@ -143,6 +140,7 @@ class Worker:
             ids, now = list(self._held), to_micros(self._clock.now())
             await self._store.write(partial(release, self.holder, ids, now))
             self._held.clear()
+        await self._journal.waking.tell_of_release()
 
     def wake(self) -> None:
         """Look for work now. For tests' clocks, and for wake-ups from other processes."""
@@ -212,7 +210,10 @@ class Worker:
             if work.hungry and 2 * work.room >= work.limit
         }
         now = self._clock.now()
-        horizon = now + (LONGEST_SLEEP if self._store.is_exclusive else POLL)
+        longest = LONGEST_SLEEP
+        if not self._store.is_exclusive:
+            longest = timedelta(seconds=self._journal.waking.pause)
+        horizon = now + longest
         if looked:
             # What is noticed while the store looks is not in its answer: it asks for another look.
             for work in looked.values():

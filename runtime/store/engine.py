@@ -5,7 +5,7 @@ import fcntl
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
@@ -14,6 +14,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from runtime.store import schema
 from runtime.store.faults import StoreInUse, StoreUnavailable
 from runtime.store.writer import Alone, GroupWrite, Writer
+
+if TYPE_CHECKING:
+    from runtime.store.listening import Listener
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -36,6 +39,7 @@ class Store:
         self._reading = _engine(self._url, reading=True) if self.is_exclusive else self._engine
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._lock: int | None = None
+        self._listener: Listener | None = None
 
     @property
     def is_exclusive(self) -> bool:
@@ -63,6 +67,8 @@ class Store:
 
     def close(self) -> None:
         """Commit what waits, end the threads, close every connection."""
+        if self._listener is not None:
+            self._listener.stop()
         self._writer.close()
         self._readers.shutdown()
         self._engine.dispose()
@@ -83,6 +89,23 @@ class Store:
     async def write(self, job: Callable[[Connection], R]) -> R:
         """Run one plain write in the next group and answer after the commit."""
         return await self._writer.submit(Alone(job), None)
+
+    @property
+    def is_hearing(self) -> bool:
+        """Whether what other programs on this store announce is heard at present."""
+        return self._listener is not None and self._listener.is_hearing
+
+    def listen(self, channel: str, heard: Callable[[str | None], None]) -> None:
+        """Call `heard` with what is announced on `channel`, until the store is closed.
+
+        For shared stores, once. None is heard after each (re)connecting: something may have been
+        missed.
+        """
+        from runtime.store.listening import Listener  # noqa: PLC0415  # needs PostgreSQL's driver
+
+        positional, named = self._engine.dialect.create_connect_args(self._url)
+        address = {"conninfo": positional[0], **named} if positional else dict(named)
+        self._listener = Listener(address, channel, heard)
 
     def _read(self, query: Callable[[Connection], R]) -> R:
         try:
