@@ -1,6 +1,7 @@
 """A gateway on a real socket, for stories that need one: `served_gateway.py PORT DATA [abrupt]`.
 
-Prints `listening` when it does, and one line with what it counted when it has drained.
+Prints `listening` when it does, `reloaded` and whether at each SIGHUP (not while a file `absurd`
+makes the configuration faulty), and one line with what it counted when it has drained.
 """
 
 import asyncio
@@ -8,10 +9,12 @@ import logging
 import sys
 from pathlib import Path
 
+from gateway.application import Gateway
 from gateway.config import BuiltInIssuer, Client, GatewayConfig, GatewaySettings, hashed
 from gateway.fetching import Fetcher
 from gateway.gateway import build_gateway
 from gateway.keep import AuditEntry, StoredAnswer
+from gateway.lasting import Lasting
 from gateway.policies.guard import GuardLimits
 from gateway.records import AccessRecord
 from gateway.server import serve
@@ -90,26 +93,35 @@ async def stop_at_once() -> None:
 
 async def main(port: int, data: Path, *, abrupt: bool) -> None:
     echo = Echo()
-    gateway = build_gateway(
-        [CONTRACT],
-        GatewayConfig(
-            gateway=GatewaySettings(
-                issuer=BuiltInIssuer(enabled=True), guard=GuardLimits(body_seconds=1.0)
+
+    def build(lasting: Lasting | None = None) -> Gateway:
+        limits = GuardLimits(body_seconds=1.0, url_bytes=1 if (data / "absurd").exists() else 8192)
+        return build_gateway(
+            [CONTRACT],
+            GatewayConfig(
+                gateway=GatewaySettings(issuer=BuiltInIssuer(enabled=True), guard=limits),
+                clients={"crm": Client(secrets=(hashed("crm-dev-secret"),))},
             ),
-            clients={"crm": Client(secrets=(hashed("crm-dev-secret"),))},
-        ),
-        {"echo/v1": echo},
-        Nothing(),
-        records=Silence(),
-        data=data,
-        clock=SystemClock(),
-        fetch=Fetcher(),
-    )
+            {"echo/v1": echo},
+            Nothing(),
+            records=Silence(),
+            data=data,
+            clock=SystemClock(),
+            fetch=Fetcher(),
+            lasting=lasting,
+        )
+
+    gateway = build()
+
+    async def reload() -> None:
+        print(f"reloaded {await gateway.reload(build)}", flush=True)
+
     await serve(
         gateway,
         host="127.0.0.1",
         port=port,
         drain=stop_at_once if abrupt else gateway.drain,
+        reload=reload,
         on_listening=lambda: print("listening", flush=True),
     )
     print(f"seen {echo.seen}", flush=True)

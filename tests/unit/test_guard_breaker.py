@@ -1,5 +1,7 @@
 """A circuit opens, tries once, and closes; nobody who is cancelled or late moves it."""
 
+import random
+
 import pytest
 
 from runtime.guard import Breaker, BreakerSettings
@@ -138,3 +140,117 @@ def test_an_operator_trips_and_resets_it(breaker):
     assert "open" in repr(breaker)
     breaker.reset()
     assert breaker.admit() is not None
+
+
+def test_tripped_by_hand_it_stays_open_until_it_is_reset_by_hand(breaker, clock):
+    """Neither time, a straggler's success nor what another node saw closes it."""
+    straggler = breaker.admit()
+    breaker.trip()
+    clock.turn(1_000)
+    straggler.succeeded()
+    breaker.close_as_seen()
+    breaker.open_for(0.1)
+    clock.turn(1)
+    assert breaker.admit() is None
+    assert breaker.standing().held
+    breaker.reset()
+    assert breaker.admit() is not None
+    assert not breaker.standing().held
+
+
+def a_slow_breaker(clock, **changes):
+    settings = BreakerSettings(slow_seconds=1.0, slow_ratio=0.5, minimum=4, **changes)
+    return Breaker("erp.read", clock=clock, settings=settings)
+
+
+def takes(breaker, clock, seconds):
+    with breaker.admit() as permit:
+        clock.turn(seconds)
+        permit.succeeded()
+
+
+def test_calls_that_end_well_but_too_late_open_it(clock):
+    breaker = a_slow_breaker(clock)
+    for seconds in (1.1, 0.5, 0.5):
+        takes(breaker, clock, seconds)
+    assert breaker.state == "closed"
+    takes(breaker, clock, 1.1)
+    assert breaker.state == "open"
+
+
+def test_a_trial_that_is_slow_does_not_close_it(clock):
+    breaker = a_slow_breaker(clock)
+    for _ in range(4):
+        takes(breaker, clock, 1.1)
+    clock.turn(2)
+    takes(breaker, clock, 1.1)
+    assert breaker.state == "open"
+    clock.turn(4)
+    takes(breaker, clock, 0.1)
+    assert breaker.state == "closed"
+
+
+def test_each_opening_lasts_longer_and_chance_keeps_two_circuits_apart(clock):
+    first, second = (
+        Breaker("a", clock=clock, settings=SETTINGS, chance=random.Random(seed)) for seed in (1, 2)
+    )
+    for breaker in (first, second):
+        fails(breaker, 3)
+    lengths = [each.standing().retry_after for each in (first, second)]
+    assert all(2.0 <= each <= 2.2 for each in lengths)
+    assert lengths[0] != lengths[1]
+    clock.turn(2.2)
+    fails(first)
+    assert 4.0 <= first.standing().retry_after <= 4.4
+
+
+def test_a_dry_run_refuses_nobody_and_says_whom_it_would_have(clock, changes):
+    settings = BreakerSettings(failures=3, dry_run=True)
+    breaker = Breaker(
+        "a", clock=clock, settings=settings, on_change=lambda _, *states: changes.append(states)
+    )
+    fails(breaker, 3)
+    for _ in range(5):
+        with breaker.admit() as permit:
+            permit.succeeded()
+    assert breaker.standing().would_refuse == 5
+    assert breaker.state == "open"
+    clock.turn(2.0)
+    with breaker.admit() as permit:
+        permit.succeeded()
+    assert breaker.state == "closed"
+    assert changes == [("closed", "open"), ("open", "half-open"), ("half-open", "closed")]
+    breaker.trip()
+    assert breaker.admit() is None
+
+
+def test_what_another_node_saw_opens_it_without_counting_as_a_trip(breaker, clock):
+    breaker.open_for(1.5)
+    assert breaker.admit() is None
+    clock.turn(1.5)
+    assert breaker.admit().trial
+    breaker.close_as_seen()
+    assert breaker.state == "closed"
+    fails(breaker, 3)
+    assert breaker.standing().retry_after == 2.0
+
+
+def test_an_opening_that_another_node_refuted_is_longer_the_next_time(breaker, clock):
+    fails(breaker, 3)
+    breaker.close_as_seen()
+    fails(breaker, 3)
+    assert breaker.standing().retry_after == 4.0
+
+
+def test_a_postponed_trial_waits_and_a_new_configuration_keeps_the_state(breaker, clock):
+    fails(breaker, 3)
+    clock.turn(2.0)
+    breaker.postpone(0.2)
+    assert breaker.admit() is None
+    breaker.hand_over(BreakerSettings(failures=1), on_change=None)
+    assert breaker.state == "open"
+    clock.turn(0.2)
+    with breaker.admit() as trial:
+        trial.succeeded()
+    fails(breaker)
+    assert breaker.state == "open"
