@@ -69,6 +69,15 @@ async def test_the_vendors_count_of_the_day_is_learned_from_its_answers(vendors)
     assert 0 < standing.used < 10
 
 
+async def test_the_vendors_count_is_learned_from_a_refusal_too(vendors):
+    await failure_of(vendors.crm.get_deal("sf:006000000000000AAA"))
+    (before,) = vendors.broker.standing()
+    vendors.fault("salesforce", "throttle", UPSERT)
+    await failure_of(vendors.crm.report_orders(reports("INV-1")))
+    (standing,) = vendors.broker.standing()
+    assert standing.used > before.used
+
+
 async def test_a_locked_row_may_be_told_again():
     async with connected(org=OrgPolicy(lock_rate=1.0)) as vendors:
         (result,) = (await vendors.crm.report_orders(reports("INV-1"))).results

@@ -65,6 +65,20 @@ async def test_code_30_is_a_pause_of_the_seconds_it_names(vendors):
     assert 17 < standing.paused_seconds <= 18
 
 
+async def test_the_credits_a_throttle_counts_are_believed():
+    """Another program spends of the same account: its throttle tells what is really left."""
+    allowance = Allowance(bucket=Bucket(capacity=4004, restore=60))
+    async with connected(limits=True, allowances={"shiphero": allowance}) as vendors:
+        await vendors.wms.stock(StockEnquiry(items=(item_id(next(iter(SMALL.items))),)))
+        (before,) = vendors.broker.standing()
+        bucket = vendors.sandbox.vendors.mounted["shiphero"]._bucket
+        bucket.take(bucket.remaining() - 5)
+        assert isinstance(await failure_of(vendors.wms.release(a_release())), Throttled)
+        (standing,) = vendors.broker.standing()
+    assert before.credits_left > 3900
+    assert standing.credits_left < 30
+
+
 async def test_an_expired_token_is_renewed_without_the_password(vendors):
     vendors.fault("wms", "error_before", "order_create", status=401)
     assert not (await vendors.wms.release(a_release())).found

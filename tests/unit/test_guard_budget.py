@@ -329,6 +329,58 @@ async def test_the_forecast_says_when_the_window_would_be_used_up(time):
     assert standing.exhausted_in_seconds == pytest.approx(50.0, rel=0.05)
 
 
+async def test_the_forecast_of_a_day_and_of_a_bucket(time):
+    """At the latest pace: the day would be over in so long; the bucket restores some meanwhile."""
+    broker = broker_of(time, daily=10_000)
+    assert broker.standing()[0].exhausted_in_seconds is None
+    for _ in range(100):
+        async with broker.spend("erp"):
+            pass
+        time.seconds += 0.1
+    assert broker.standing()[0].exhausted_in_seconds == pytest.approx(9_900 / 10, rel=0.05)
+    await time.passes(time.seconds + 60)
+    assert broker.standing()[0].exhausted_in_seconds is None
+
+    broker = broker_of(time, bucket=Bucket(capacity=4000, restore=50))
+    for _ in range(100):
+        async with broker.spend("erp", 10):
+            pass
+        time.seconds += 0.1
+    standing = broker.standing()[0]
+    assert standing.credits_left == pytest.approx(3500, rel=0.01)
+    assert standing.exhausted_in_seconds == pytest.approx(3500 / 50, rel=0.1)
+
+
+async def test_the_vendors_own_count_of_credits_is_believed_when_ours_cannot_be_right(time):
+    broker = broker_of(time, bucket=Bucket(capacity=100, restore=1))
+    await broker.spend("erp", 30).__aenter__()  # debited by now, or not yet
+    for left in (100.0, 85.0, 70.0):
+        broker.observed_credits("erp", left)
+        assert broker.standing()[0].credits_left == 70.0
+    broker.observed_credits("erp", 40.0)  # somebody else spends of the same account
+    assert broker.standing()[0].credits_left == 10.0
+    broker.observed_credits("erp", 180.0, capacity=200.0, restore=2.0)
+    assert broker.standing()[0].credits_left == 150.0
+    await time.passes(10)
+    assert broker.standing()[0].credits_left == 170.0
+
+
+async def test_an_operator_sees_who_waits_in_which_lane(time):
+    broker = broker_of(time, concurrency=1)
+    await broker.spend("erp").__aenter__()
+    waiting = [
+        asyncio.create_task(broker.spend("erp", 1, lane).__aenter__())
+        for lane in ("capture", "bulk", "bulk")
+    ]
+    await time.passes(0)
+    standing = broker.standing()[0]
+    assert standing.waiting_by_lane == {"capture": 1, "status": 0, "sync": 0, "bulk": 2}
+    assert not standing.shared
+    assert not standing.degraded
+    for task in waiting:
+        task.cancel()
+
+
 async def test_an_account_without_an_allowance_is_free(time):
     broker = BudgetBroker({}, clock=time)
     with calling(SYSTEM):

@@ -10,7 +10,7 @@ import msgspec
 
 from contracts.canonical.documents import Quote
 from contracts.canonical.ids import number_of
-from contracts.outcomes import CallFailedError, Rejected
+from contracts.outcomes import CallFailedError, Failure, Rejected
 from contracts.ports.changes import Changes
 from contracts.ports.crm import (
     AccountLink,
@@ -65,7 +65,7 @@ class Salesforce:
             http=http,
             guard=self.guard,
             broker=broker,
-            judge=failure_of,
+            judge=self._judged,
             tokens=TokenSource(self._fetch_token, clock=clock),
         )
         self._headers = {
@@ -215,7 +215,7 @@ class Salesforce:
         return decode(decoder, answer, system=SYSTEM, safe=True)
 
     async def _send(self, method: str, path: str, body: bytes | None = None) -> HttpAnswer:
-        """Send a request and learn from its answer how much of the day's calls is used.
+        """Send a request.
 
         An upsert by external id may be repeated at will, so its unknown end leaves no doubt.
         """
@@ -229,15 +229,15 @@ class Salesforce:
                 safe=True,
                 body=body,
                 operation_class="read" if body is None else "write",
-            ),
-            settle=self._settle,
+            )
         )
 
-    def _settle(self, answer: HttpAnswer) -> float | None:
+    def _judged(self, answer: HttpAnswer, safe: bool) -> Failure | None:  # noqa: FBT001  # a `Judge`
+        """Judge an answer; every one, refusals too, tells the day's count."""
         usage = usage_of(answer)
         if usage is not None:
             self._broker.observed_usage(self._settings.account, *usage)
-        return None
+        return failure_of(answer, safe)
 
     async def _fetch_token(self) -> Token:
         told = self._settings

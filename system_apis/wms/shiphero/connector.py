@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from contracts.canonical.documents import Shipment
 from contracts.canonical.ids import number_of
-from contracts.outcomes import CallFailedError, Rejected
+from contracts.outcomes import CallFailedError, Failure, Rejected
 from contracts.ports.changes import Changes
 from contracts.ports.wms import (
     CancelRelease,
@@ -30,7 +30,13 @@ from runtime.guard import Guard, Turns
 from runtime.http import Channel, Exchange, HttpAnswer, HttpClient, Token, TokenSource, decode
 from runtime.http.client import Decoder
 from system_apis.wms.shiphero import mapping, wire
-from system_apis.wms.shiphero.failures import SYSTEM, failure_of, is_absence, refusal_of
+from system_apis.wms.shiphero.failures import (
+    SYSTEM,
+    credits_left,
+    failure_of,
+    is_absence,
+    refusal_of,
+)
 from system_apis.wms.shiphero.settings import ShipHeroSettings
 
 __all__ = ["ShipHero"]
@@ -39,7 +45,7 @@ T = TypeVar("T")
 _JSON: Final = {"accept": "application/json", "content-type": "application/json"}
 _MUTATION_COST: Final = 20.0
 _LOOKUP_COST: Final = 12.0
-_LIST_COST: Final = 51.0
+_LIST_COST: Final = 26.0
 _PRODUCT_COST: Final = 2.0
 """First guesses of credits; every answer says what it really cost, which is learned."""
 
@@ -60,6 +66,7 @@ class ShipHero:
         guard: Guard | None = None,
     ) -> None:
         self._settings = settings
+        self._broker = broker
         self._clock = clock
         self.guard = guard or Guard(SYSTEM, clock=clock)
         self._channel = Channel(
@@ -67,7 +74,7 @@ class ShipHero:
             http=http,
             guard=self.guard,
             broker=broker,
-            judge=failure_of,
+            judge=self._judged,
             tokens=TokenSource(self._fetch_token, clock=clock),
         )
         self._refresh: str | None = None
@@ -129,9 +136,17 @@ class ShipHero:
 
     async def list_releases(self, query: Changes) -> WarehouseOrderPage:
         """List orders by time of change, a page at a time."""
+        return await self._listed(query, None)
+
+    async def list_cancelled_releases(self, query: Changes) -> WarehouseOrderPage:
+        """List cancelled orders by time of change, a page at a time."""
+        return await self._listed(query, wire.CANCELED)
+
+    async def _listed(self, query: Changes, status: str | None) -> WarehouseOrderPage:
+        wanted = _since(query)
         reply = await self._ask(
             wire.ORDERS_SINCE,
-            _since(query),
+            wire.OfStatus(since=wanted.since, after=wanted.after, status=status),
             wire.orders_decoder,
             guess=_LIST_COST,
             safe=True,
@@ -323,6 +338,14 @@ class ShipHero:
             settle=settle,
         )
         return replies[-1]
+
+    def _judged(self, answer: HttpAnswer, safe: bool) -> Failure | None:  # noqa: FBT001  # a `Judge`
+        """Judge an answer; one that counts the account's credits corrects our own count."""
+        failure = failure_of(answer, safe)
+        left = None if failure is None else credits_left(answer)
+        if left is not None:
+            self._broker.observed_credits(self._settings.account, left)
+        return failure
 
     async def _fetch_token(self) -> Token:
         """Renew with the refresh token while it is good, else sign in."""

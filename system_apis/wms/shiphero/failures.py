@@ -14,7 +14,7 @@ from contracts.outcomes import Failure, Malformed, Rejected, Throttled, Unavaila
 from runtime.http import HttpAnswer
 from system_apis.wms.shiphero import wire
 
-__all__ = ["SYSTEM", "failure_of", "is_absence", "refusal_of"]
+__all__ = ["SYSTEM", "credits_left", "failure_of", "is_absence", "refusal_of"]
 
 SYSTEM: Final = "shiphero"
 PAUSE: Final = 5.0
@@ -59,6 +59,21 @@ def _throttled(body: bytes) -> Failure | None:
                 category="contract-violation",
             )
         return Throttled(system=SYSTEM, retry_after=_number(error.time_remaining))
+    return None
+
+
+def credits_left(answer: HttpAnswer) -> float | None:
+    """Read the credits a throttle answer says are left; None when it is not one.
+
+    A request above the whole bucket is told the bucket's size in the same field: not a count.
+    """
+    try:
+        errors = wire.errors_decoder.decode(answer.body).errors
+    except msgspec.DecodeError:
+        return None
+    for error in errors:
+        if error.code == wire.NOT_ENOUGH_CREDITS and error.time_remaining is not None:
+            return error.remaining_credits
     return None
 
 

@@ -39,8 +39,9 @@ FIND_ORDERS: Final = (
 )
 _NEXT: Final = "pageInfo{hasNextPage endCursor}"
 ORDERS_SINCE: Final = (
-    "query($since:ISODateTime,$after:String){orders(updated_from:$since)"
-    "{complexity data(first:50,after:$after){edges{node{" + _ORDER + "}}" + _NEXT + "}}}"
+    "query($since:ISODateTime,$after:String,$status:String)"
+    "{orders(updated_from:$since,fulfillment_status:$status)"
+    "{complexity data(first:25,after:$after){edges{node{" + _ORDER + "}}" + _NEXT + "}}}"
 )
 _LABELS: Final = "shipping_labels{id package_number carrier tracking_number}"
 SHIPMENTS_SINCE: Final = (
@@ -182,6 +183,12 @@ class Since(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None = None
 
 
+class OfStatus(Since, frozen=True, kw_only=True):
+    """The variables of a list of orders by time of change; without a status all of them."""
+
+    status: str | None = None
+
+
 class OfShipment(msgspec.Struct, frozen=True, kw_only=True):
     """The variables of a look at one shipment's lines."""
 
@@ -215,6 +222,7 @@ class Error(Wire, frozen=True, kw_only=True):
 
     message: str = ""
     code: int | str | None = None
+    remaining_credits: float | None = None
     time_remaining: str | None = None
 
 
@@ -409,6 +417,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     fulfillment: Fulfillment | None = None
     partner_order_id: str | None = None
     order_number: str | None = None
+    order_id: int | None = None
     inventory: list["StockNotice"] = []
 
 
