@@ -11,6 +11,7 @@ import msgspec
 
 from contracts.ports.crm import Crm
 from contracts.ports.erp import Erp
+from contracts.ports.inventory import Inventory
 from contracts.ports.operations import Operations
 from contracts.ports.pricing_credit import PricingCredit
 from contracts.ports.quote_to_order import QuoteToOrder
@@ -67,6 +68,8 @@ VERSIONS: Final[tuple[ApiVersion, ...]] = (
                tier="process", owner="order management", port=PricingCredit),
     ApiVersion(name="process/quote-to-order", version=1, title="Quote to order",
                tier="process", owner="order management", port=QuoteToOrder),
+    ApiVersion(name="process/inventory", version=1, title="Inventory", tier="process",
+               owner="inventory planning", port=Inventory),
     ApiVersion(name="system/erp", version=1, title="ERP", tier="system",
                owner="ERP integration", port=Erp),
     ApiVersion(name="system/crm", version=1, title="CRM", tier="system",

@@ -17,6 +17,7 @@ from deploy.addresses import Addresses
 from experience_apis.sales.settings import SalesSettings
 from gateway.config import GatewayConfig, from_document, hashed
 from gateway.config import reference as resolve
+from process_apis.inventory.settings import InventorySettings
 from process_apis.pricing_credit.settings import PricingSettings
 from process_apis.quote_to_order.settings import OrderSettings
 from runtime.budget import Allowance, Bucket, Window
@@ -118,6 +119,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """Signs promises; all processes that take or give them need the same. A reference; without one
     each data directory has a key of its own."""
     pricing: PricingSettings = PricingSettings()
+    inventory: InventorySettings = InventorySettings()
     orders: OrderSettings = OrderSettings()
     sales: SalesSettings = SalesSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
@@ -173,7 +175,8 @@ _SALES: Final = (
 )  # fmt: skip
 _PARTNER: Final = ("pricing:read", "stock:read", "orders:write", "orders:read")
 _INNER: Final = (
-    "process:pricing-credit", "process:orders:read", "process:orders:write", "system:erp:read",
+    "process:pricing-credit", "process:inventory:read", "process:inventory:write",
+    "process:orders:read", "process:orders:write", "system:erp:read",
     "system:erp:write", "system:crm:read", "system:crm:write", "system:wms:read",
     "system:wms:write", "system:tax:read",
 )  # fmt: skip

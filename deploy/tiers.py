@@ -25,6 +25,7 @@ from deploy.notifications import Notifications, Subscriptions
 from deploy.profile import Configuration, Settings
 from experience_apis.operations.api import OperationsApi
 from experience_apis.sales.api import SalesApi
+from process_apis.inventory.api import InventoryApi
 from process_apis.pricing_credit.api import PricingCreditApi
 from process_apis.pricing_credit.promises import Promises
 from process_apis.pricing_credit.records import Records
@@ -183,12 +184,16 @@ class ProcessTier:
             erp=below.erp, wms=below.wms, crm=below.crm,
             settings=configured.pricing, clock=clock,
         )  # fmt: skip
+        self.inventory = InventoryApi(
+            wms=below.wms, store=self.store, settings=configured.inventory, clock=clock
+        )
         promises = Promises(
             _promise_key(configured, data), valid_for=configured.pricing.promise_seconds
         )
         self.pricing = PricingCreditApi(
             records=self.records, tax=below.tax, settings=configured.pricing, clock=clock,
             promises=promises, nonce=lambda: secrets.token_hex(8), exposure=exposure,
+            reserved=self.inventory.reserved,
         )  # fmt: skip
         built = QuoteToOrder(
             pricing=self.pricing, erp=below.erp, wms=below.wms, crm=below.crm, store=self.store,
@@ -216,6 +221,7 @@ class ProcessTier:
             holding = Holding(self.store, holder=self.journal.new_holder(), clock=clock)
             self.jobs += [
                 alone(forgetting(self.journal), "forgetting", holding, self.store),
+                alone(self.inventory.run, "reservations", holding, self.store),
                 alone(built.deal_watch(self.journal).run, "deals", holding, self.store),
             ]
 
@@ -224,6 +230,7 @@ class ProcessTier:
         """The implementation of each API of the tier, and of the vendors' notifications."""
         return {
             "process/pricing-credit": self.pricing,
+            "process/inventory": self.inventory,
             "process/quote-to-order": self.orders,
             "webhooks": self.webhooks,
         }
@@ -232,6 +239,7 @@ class ProcessTier:
         """Open the store, go on with what an earlier process left, and begin to work."""
         self.store.open()
         await self.journal.open()
+        await self.inventory.open()
         await self._orders.fill_exposure()
         if self.worker is not None:
             await self.worker.start()

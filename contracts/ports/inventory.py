@@ -5,17 +5,20 @@ accepted and not released yet are known here alone: their reservations come off 
 promised, until the warehouse has the order, the order is taken back, or their time is over.
 """
 
+from decimal import Decimal
 from typing import Annotated, Protocol
 
 import msgspec
 
 from contracts.canonical.ids import ExternalReference, ItemId
-from contracts.canonical.shapes import Canonical, Instant, Quantity
+from contracts.canonical.shapes import Canonical, Instant, Quantity, WantedQuantity
 from contracts.ports import examples
 from contracts.ports.binding import operation
 
 READ = "process:inventory:read"
 WRITE = "process:inventory:write"
+
+_MOST = Decimal(10_000_000)
 
 
 class PromiseEnquiry(Canonical, frozen=True, kw_only=True):
@@ -52,7 +55,12 @@ class WantedStock(Canonical, frozen=True, kw_only=True):
     """How much of an item is wanted."""
 
     item: ItemId
-    quantity: Quantity
+    quantity: WantedQuantity
+
+    def __post_init__(self) -> None:
+        """Refuse a quantity nobody can ship."""
+        if not self.quantity.is_finite() or not Decimal(0) < self.quantity <= _MOST:
+            raise ValueError("quantity must be above 0 and at most 10000000")
 
 
 class ReserveStock(Canonical, frozen=True, kw_only=True):
@@ -77,12 +85,19 @@ class ReservedStock(Canonical, frozen=True, kw_only=True):
     quantity: Quantity
 
 
+class ShortStock(Canonical, frozen=True, kw_only=True):
+    """So much of an item nobody has."""
+
+    item: ItemId
+    quantity: Quantity
+
+
 class Reservation(Canonical, frozen=True, kw_only=True):
     """What is kept for a holder, and what nobody has. After `expires_at` it is kept no longer."""
 
     holder: ExternalReference
     lines: tuple[ReservedStock, ...]
-    short: tuple[WantedStock, ...]
+    short: tuple[ShortStock, ...]
     expires_at: Instant
 
 

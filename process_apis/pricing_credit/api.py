@@ -1,17 +1,20 @@
 """pricing-credit: the port, implemented over copies of what ERP, warehouse and CRM hold."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from msgspec import structs
+
 from contracts.canonical.credit import CreditPosition
-from contracts.canonical.ids import CustomerId
+from contracts.canonical.ids import CustomerId, ItemId
 from contracts.canonical.money import Money, rounded
 from contracts.canonical.order import OrderLineRequest
 from contracts.canonical.party import Customer
 from contracts.canonical.shapes import Standing
+from contracts.canonical.stock import StockPosition
 from contracts.canonical.tax import TaxedSale
 from contracts.context import current
 from contracts.outcomes import CallFailedError
@@ -52,6 +55,19 @@ def no_exposure(_customer: CustomerId, _as_of: datetime) -> Decimal:
     return Decimal(0)
 
 
+Reserved = Callable[
+    [Mapping[ItemId, StockPosition]], Awaitable[Mapping[ItemId, Mapping[str, Decimal]] | None]
+]
+"""What of positions is promised already, by item and warehouse; None: nobody can say now."""
+
+
+async def nothing_reserved(
+    _positions: Mapping[ItemId, StockPosition],
+) -> Mapping[ItemId, Mapping[str, Decimal]]:
+    """Promise whatever the warehouse has."""
+    return {}
+
+
 class PricingCreditApi:
     """Implements `contracts.ports.pricing_credit.PricingCredit`.
 
@@ -69,6 +85,7 @@ class PricingCreditApi:
         promises: Promises | None,
         nonce: Callable[[], str],
         exposure: Exposure = no_exposure,
+        reserved: Reserved = nothing_reserved,
     ) -> None:
         self._records = records
         self._tax = tax
@@ -77,6 +94,7 @@ class PricingCreditApi:
         self._promises = promises
         self._nonce = nonce
         self._exposure = exposure
+        self._reserved = reserved
 
     async def get_customer(self, reference: str) -> CustomerView:
         """Answer a customer by any of its names; refuses customer-unknown."""
@@ -112,6 +130,7 @@ class PricingCreditApi:
             self._records, [line.item for line in body.lines], ("availability",), self._deadline()
         )
         _refuse_any(validation.item_findings(known))
+        known = await self._less_reserved(known)
         quantities = [line.quantity for line in body.lines]
         part = validation.availability(known, quantities, self._clock.now())
         if part.answer is None:
@@ -149,6 +168,7 @@ class PricingCreditApi:
         total = None if tax.assessment is None else tax.assessment.total
         net, gross = validation.amounts(priced.answer, total)
         credit = await self._credit_part(known, customer, gross or net, body)
+        known = await self._less_reserved(known)
         stock = validation.availability(known, [line.quantity for line in body.lines], now)
         findings += validation.waiting_findings(known, priced, credit, stock)
         standings = {
@@ -227,6 +247,20 @@ class PricingCreditApi:
             on=None if body is None else body.on,
             deadline=self._deadline(),
         )
+
+    async def _less_reserved(self, known: Facts) -> Facts:
+        """Take off the stock what is promised already; if nobody can say, the stock is stale."""
+        stock = known.stock
+        if stock is None or not stock.values:
+            return known
+        reserved = await self._reserved(stock.values)
+        if reserved is None:
+            reason = stock.reason or "what is promised already cannot be read"
+            return structs.replace(known, stock=structs.replace(stock, firm=False, reason=reason))
+        if not reserved:
+            return known
+        left = decisions.less_reserved(stock.values, reserved)
+        return structs.replace(known, stock=structs.replace(stock, values=left))
 
     def _prices(
         self, known: Facts, lines: tuple[WantedLine, ...], currency: str | None

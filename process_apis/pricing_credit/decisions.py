@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from msgspec import structs
+
 from contracts.canonical.credit import CreditDecision, CreditPosition, CreditVerdict
 from contracts.canonical.ids import ItemId
 from contracts.canonical.item import Item
@@ -162,6 +164,24 @@ def availability(
             )
         )
     return tuple(lines)
+
+
+def less_reserved(
+    positions: Mapping[ItemId, StockPosition], reserved: Mapping[ItemId, Mapping[str, Decimal]]
+) -> Mapping[ItemId, StockPosition]:
+    """Take off each position what is promised of it already; nothing goes below zero."""
+    left = dict(positions)
+    for item, kept in reserved.items():
+        position = left[item]
+        places = tuple(
+            structs.replace(
+                place,
+                available=max(Decimal(0), place.available - kept.get(place.warehouse, Decimal(0))),
+            )
+            for place in position.places
+        )
+        left[item] = structs.replace(position, places=places)
+    return left
 
 
 def one_warehouse(

@@ -41,6 +41,7 @@ RUNS = [
     ("system/erp/v1", "operator", SMALL),
     ("process/pricing-credit/v1", "operator", SMALL),
     ("process/quote-to-order/v1", "operator", SMALL),
+    ("process/inventory/v1", "operator", SMALL),
     ("operations/v1", "operator", LARGE),
     ("operations/v1", "crm", SMALL),
     ("operations/v1", "partner-acme", SMALL),
@@ -113,6 +114,10 @@ def a_scene(stage: Stage, api: str, key: str) -> Scene:
             ("wms/v1/releases", examples.RELEASE),
         ):
             client.post(f"/system/{path}", json=body).raise_for_status()
+        kept = {"item": "item_10001", "quantity": "1"}
+        reservation = {"holder": orders[0]["reference"], "lines": [kept]}
+        path = "/process/inventory/v1/reservations"
+        client.post(path, json=reservation).raise_for_status()
         page = client.get("/operations/v1/exceptions").raise_for_status().json()
         exceptions = [each["exception"]["id"] for each in page["exceptions"]]
     # Whatever is written into the systems of record themselves is written for another customer.
@@ -130,6 +135,7 @@ def a_scene(stage: Stage, api: str, key: str) -> Scene:
             "items": ["item_10001", "item_10006"],
             "currency": ["GBP"],
             "order": [each["id"] for each in orders],
+            "holder": references,
             "exception": exceptions,
             "number": [known["id"] for each in orders for known in each["knownAs"]
                        if known["system"] == "bc"],

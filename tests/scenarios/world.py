@@ -53,6 +53,8 @@ from contracts.ports.wms import ReleaseCancelled, StockPositions, WarehouseOrder
 from experience_apis.operations.api import OperationsApi
 from experience_apis.sales.api import SalesApi
 from experience_apis.sales.settings import SalesSettings
+from process_apis.inventory.api import InventoryApi
+from process_apis.inventory.settings import InventorySettings
 from process_apis.pricing_credit.api import PricingCreditApi
 from process_apis.pricing_credit.promises import Promises
 from process_apis.pricing_credit.records import Records
@@ -402,6 +404,10 @@ class World:
         )
         promises = Promises(b"a key for stories only", valid_for=self._pricing.promise_seconds)
         random = Random(7)
+        self.inventory = InventoryApi(
+            wms=self.wms, store=self.store, settings=InventorySettings(), clock=self.clock
+        )
+        await self.inventory.open()
         self.pricing = PricingCreditApi(
             records=self.records,
             tax=self.tax,
@@ -410,6 +416,7 @@ class World:
             promises=promises,
             nonce=lambda: f"{random.getrandbits(64):x}",
             exposure=exposure,
+            reserved=self.inventory.reserved,
         )
         built = QuoteToOrder(
             pricing=self.pricing,
@@ -587,7 +594,7 @@ class World:
 
 
 def _matches(process, axes):
-    from process_apis.quote_to_order.records import view_of
+    from process_apis.quote_to_order.views import view_of
 
     order = view_of(process)
     return all(getattr(order, axis) == value for axis, value in axes.items())

@@ -1,0 +1,1 @@
+"""inventory: what can be promised of the stock, and what is promised already."""
