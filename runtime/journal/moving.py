@@ -14,6 +14,7 @@ from runtime.journal.rows import entry_row
 from runtime.journal.tables import Tables
 from runtime.journal.times import from_micros
 from runtime.store.schema import process, signal
+from runtime.store.statements import Among
 
 
 class Change(Struct, kw_only=True):
@@ -60,7 +61,6 @@ _HELD = (
         process.c.revision,
         process.c.unread,
     )
-    .where(process.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(process.c.id)
     .with_for_update()
 )
@@ -86,13 +86,14 @@ class Moving:
 
     def __init__(self, tables: Tables, crash_points: CrashPoints) -> None:
         self._tables = tables
+        self._held = Among(_HELD, process.c.id, tables.dialect)
         self._crash_points = crash_points
 
     def __call__(
         self, connection: Connection, batch: Sequence[Change]
     ) -> Sequence[Moved | Exception]:
         """`Moved`, or `LeaseLost` for a change whose lease another worker has taken."""
-        held = {row.id: row for row in connection.execute(_HELD, {"ids": _ids(batch)})}
+        held = {row.id: row for row in self._held.run(connection, _ids(batch))}
         results: list[Moved | Exception] = []
         granted: list[_Granted] = []
         for change in batch:

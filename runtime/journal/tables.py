@@ -32,6 +32,7 @@ class Tables:
     """Inserts and updates in bulk. All are run by the store's writer thread only."""
 
     def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
         self.is_postgresql = dialect.name == "postgresql"
         self.add_processes = inserting(process, dialect, ignoring=True)
         self.add_entries = inserting(entry, dialect)

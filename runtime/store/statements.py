@@ -21,6 +21,7 @@ from sqlalchemy import (
     Dialect,
     Insert,
     LargeBinary,
+    Select,
     Table,
     Text,
     and_,
@@ -61,6 +62,31 @@ class Bulk:
             return int(connection.exec_driver_sql(self._text, values).rowcount)
         document = {_ROWS: _encode(rows).decode()}
         return int(connection.exec_driver_sql(self._text, document).rowcount)
+
+
+class Among:
+    """A question about the rows whose `key` is among some values, compiled once.
+
+    The values travel as one document: neither the text nor the plan depends on how many there are.
+    """
+
+    def __init__(self, question: Select[Any], key: Column[str], dialect: Dialect) -> None:
+        values = type_coerce(bindparam(_ROWS), Text)
+        if dialect.name == "sqlite":
+            document = func.json_each(values).table_valued("value", name="given")
+            is_among: ColumnElement[bool] = key.in_(select(document.c.value))
+        else:
+            texts = select(func.json_array_elements_text(values.cast(JSON))).scalar_subquery()
+            is_among = key == func.any(func.array(texts))
+        compiled = question.where(is_among).compile(dialect=dialect)
+        self._text = str(compiled)
+        self._is_positional = getattr(compiled, "positiontup", None) is not None
+
+    def run(self, connection: Connection, values: Sequence[str]) -> Sequence[Any]:
+        """The rows found."""
+        document = _encode(values).decode()
+        asked = (document,) if self._is_positional else {_ROWS: document}
+        return connection.exec_driver_sql(self._text, asked).all()
 
 
 def inserting(table: Table, dialect: Dialect, *, ignoring: bool = False) -> Bulk:
