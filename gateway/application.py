@@ -36,6 +36,7 @@ from gateway.plans import Exit, Plan
 from gateway.records import Records
 from gateway.routes import ContractError, Match, MethodNotAllowed, Operation
 from gateway.served import Served
+from gateway.upstreams import OPERATION
 from runtime.clock import Clock
 
 QUIET_SECONDS: Final = 0.5
@@ -297,6 +298,7 @@ class Gateway:
     async def _ask_upstream(self, call: Call, plan: Plan, send: Send) -> None:
         scope = dict(call.scope)
         scope["headers"] = call.forwarded
+        scope[OPERATION] = plan.operation.key
         if call.head:
             scope["method"] = "GET"
         if plan.upstream is None:

@@ -23,3 +23,11 @@ class CircuitSettings(BreakerSettings, frozen=True, kw_only=True, forbid_unknown
     longest_open_seconds: Seconds = 30.0
     jitter: Share = 0.1
     trials: Count = 1
+
+
+class RepeatSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Second attempts at a remote upstream, as shares of the calls to it; 0 turns them off."""
+
+    retry_share: Annotated[float, msgspec.Meta(ge=0, le=0.15)] = 0.1
+    hedge_share: Annotated[float, msgspec.Meta(ge=0, le=0.05)] = 0.05
+    least_hedge_seconds: Seconds = 0.005

@@ -18,12 +18,16 @@ from contracts.context import BUDGET_HEADER, CORRELATION_HEADER, current, to_hea
 from contracts.problems import refuse
 from gateway.call import Application, ClientGoneError, Header, Receive, Scope, Send
 from gateway.edge import HOP_BY_HOP
+from gateway.repeats import Opened, Repeats
+from gateway.resilience import RepeatSettings
 from gateway.routes import SAFE
 from runtime.clock import Clock
 
 Upstream = Application
 """An ASGI application that answers `http` scopes."""
 
+OPERATION: Final = "crossdock.operation"
+"""Under this name the scope tells an upstream which operation is called."""
 _REBUILT: Final = HOP_BY_HOP | {
     b"host",
     b"content-length",
@@ -45,6 +49,7 @@ class Forwarder:
         clock: Clock,
         connect_seconds: float = 2.0,
         connections: int = 256,
+        repeats: RepeatSettings | None = None,
     ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.query:
@@ -54,6 +59,7 @@ class Forwarder:
         self._connect_seconds = connect_seconds
         self._connections = connections
         self._client: Client | None = None
+        self.repeats = Repeats(repeats or RepeatSettings())
 
     def __repr__(self) -> str:
         return f"<Forwarder {self._base}>"
@@ -84,22 +90,37 @@ class Forwarder:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward one call; raise `ProblemError` where the upstream cannot be reached."""
-        if self._client is None:
+        client = self._client
+        if client is None:
             raise RuntimeError("the forwarder has not been started")
         context = current()
-        now = self._clock.monotonic()
-        request = self._client.request(scope["method"], _target(self._base, scope)).headers(
-            _text(scope["headers"]) + to_headers(context, now)
-        )
-        left = context.remaining(now)
-        if left is not None:
-            request = request.timeout(timedelta(seconds=left))
+        method, target = scope["method"], _target(self._base, scope)
+        headers = _text(scope["headers"])
         body = _Body(receive)
-        if scope["method"] not in SAFE:
-            request = await body.attached(request)
+        safe = method in SAFE
+        if not safe:
+            await body.begin()
+
+        async def attempt() -> Opened:
+            now = self._clock.monotonic()
+            request = client.request(method, target).headers(headers + to_headers(context, now))
+            left = context.remaining(now)
+            if left is not None:
+                request = request.timeout(timedelta(seconds=max(0.0, left)))
+            streamed = body.attached(request).build_streamed()
+            return streamed, await streamed.__aenter__()
+
         try:
-            async with request.build_streamed() as response:
+            opened, response = await self.repeats.run(
+                attempt,
+                operation=scope.get(OPERATION, target),
+                safe=safe,
+                keyed=context.idempotency_key is not None and body.whole,
+            )
+            try:
                 await _answer(response, send)
+            finally:
+                await opened.__aexit__(None, None, None)
         except RequestTimeoutError:
             raise refuse("deadline-exceeded") from None
         except RequestError:
@@ -128,15 +149,22 @@ class _Body:
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
+        self._first = b""
+        self.whole = True
+        """Whether it can be sent once more."""
         self.broken: Exception | None = None
 
-    async def attached(self, request: RequestBuilder) -> RequestBuilder:
-        """Attach the body: whole if it is there already, else as it comes."""
+    async def begin(self) -> None:
+        """Take what is there already."""
         first = await self._receive()
-        chunk = first.get("body", b"")
-        if first.get("more_body", False):
-            return request.body_stream(self._chunks(chunk))
-        return request.body_bytes(chunk) if chunk else request
+        self._first = first.get("body", b"")
+        self.whole = not first.get("more_body", False)
+
+    def attached(self, request: RequestBuilder) -> RequestBuilder:
+        """Attach the body: whole if it is there already, else as it comes."""
+        if not self.whole:
+            return request.body_stream(self._chunks(self._first))
+        return request.body_bytes(self._first) if self._first else request
 
     async def _chunks(self, chunk: bytes) -> AsyncIterator[bytes]:
         more = True

@@ -1,0 +1,192 @@
+"""Second attempts at a remote upstream: one retry of what failed, one hedge of what is slow.
+
+Both only where a second request does no harm, and both from a budget that every call pays into, so
+that an upstream in trouble is asked a tenth more often and never a multiple. A hedge is sent when a
+safe call has waited longer than 95 of the latest 100 did; whichever answers first is taken and the
+other is given up (Dean and Barroso, "The Tail at Scale", 2013).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+
+from pyreqwest.exceptions import RequestError, RequestTimeoutError
+from pyreqwest.request import StreamRequest
+from pyreqwest.response import Response
+
+from gateway.resilience import RepeatSettings
+from runtime.guard import RetryBudget
+
+Opened: TypeAlias = tuple[StreamRequest, Response]
+Open: TypeAlias = Callable[[], Awaitable[Opened]]
+
+UNWELL: Final = frozenset({502, 503, 504})
+"""Answers that a second attempt may mend."""
+_LATEST: Final = 100
+_KNOWN_AFTER: Final = 20
+_SORTED_EVERY: Final = 20
+_HEDGES_SAVED: Final = 5.0
+
+
+class Tail:
+    """The 95th percentile of an operation's latest calls, in seconds; None until it is known."""
+
+    __slots__ = ("_latest", "_since", "p95")
+
+    def __init__(self) -> None:
+        self._latest: deque[float] = deque(maxlen=_LATEST)
+        self._since = 0
+        self.p95: float | None = None
+
+    def took(self, seconds: float) -> None:
+        """Count one call."""
+        self._latest.append(seconds)
+        self._since += 1
+        if self._since >= _SORTED_EVERY and len(self._latest) >= _KNOWN_AFTER:
+            self._since = 0
+            ranked = sorted(self._latest)
+            self.p95 = ranked[len(ranked) * 95 // 100]
+
+
+class Repeats:
+    """The budgets of one upstream and the tails of its operations."""
+
+    def __init__(self, settings: RepeatSettings) -> None:
+        self._settings = settings
+        self._retries = RetryBudget(share=settings.retry_share)
+        self._hedges = RetryBudget(share=settings.hedge_share, most=_HEDGES_SAVED)
+        self._tails: dict[str, Tail] = {}
+        self.retried = 0
+        self.hedged = 0
+
+    def __repr__(self) -> str:
+        return f"<Repeats {self.retried} retried, {self.hedged} hedged>"
+
+    async def run(self, attempt: Open, *, operation: str, safe: bool, keyed: bool) -> Opened:
+        """Open an answer: hedged where `safe`, tried once more where `safe` or `keyed`.
+
+        Raises:
+            RequestError: as the last attempt ended.
+        """
+        self._retries.earn()
+        try:
+            opened = await (self._quickest(attempt, operation) if safe else attempt())
+        except RequestTimeoutError:
+            raise  # the caller's time is spent
+        except RequestError:
+            if not ((safe or keyed) and self._may_retry()):
+                raise
+            return await attempt()
+        request, response = opened
+        if _mendable(response) and (safe or keyed) and self._may_retry():
+            await request.__aexit__(None, None, None)
+            return await attempt()
+        return opened
+
+    def _may_retry(self) -> bool:
+        allowed = self._retries.spend()
+        self.retried += allowed
+        return allowed
+
+    async def _quickest(self, attempt: Open, operation: str) -> Opened:
+        """Open the answer of whichever of two attempts has it first."""
+        self._hedges.earn()
+        tail = self._tails.get(operation)
+        if tail is None:
+            tail = self._tails[operation] = Tail()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if tail.p95 is None or not self._settings.hedge_share:
+            opened = await attempt()
+        else:
+            delay = max(tail.p95, self._settings.least_hedge_seconds)
+            opened = await _Race(attempt, self._allowed).run(delay)
+        tail.took(loop.time() - began)
+        return opened
+
+    def _allowed(self) -> bool:
+        allowed = self._hedges.spend()
+        self.hedged += allowed
+        return allowed
+
+
+def _mendable(response: Response) -> bool:
+    """Tell a failure from an answer: who says what is wrong, or when to come again, is well."""
+    return (
+        response.status in UNWELL
+        and "retry-after" not in response.headers
+        and not response.headers.get("content-type", "").startswith("application/problem+json")
+    )
+
+
+class _Race:
+    """One attempt in the caller's own task, and perhaps a rival in another.
+
+    The common call pays for a timer that never goes off, not for a task. A rival that wins cancels
+    the caller's wait as `asyncio.timeout` does, and takes the cancellation back.
+    """
+
+    __slots__ = ("_allowed", "_attempt", "_rival", "_task", "_won")
+
+    def __init__(self, attempt: Open, allowed: Callable[[], bool]) -> None:
+        self._attempt = attempt
+        self._allowed = allowed
+        self._task = asyncio.current_task()
+        self._rival: asyncio.Task[Opened] | None = None
+        self._won = False
+
+    async def run(self, delay: float) -> Opened:
+        """Answer the first that opens; the other is given up."""
+        assert self._task is not None  # noqa: S101  a coroutine always runs in a task
+        asked_before = self._task.cancelling()
+        timer = asyncio.get_running_loop().call_later(delay, self._start)
+        try:
+            return await self._attempt()
+        except asyncio.CancelledError:
+            if self._won and self._rival is not None and self._task.uncancel() <= asked_before:
+                return self._rival.result()
+            self._won = False
+            raise
+        except RequestError:
+            if self._rival is None:
+                raise
+            self._won = True
+            return await self._rival
+        finally:
+            timer.cancel()
+            if self._rival is not None and not self._won:
+                self._give_up(self._rival)
+
+    def _start(self) -> None:
+        if self._allowed():
+            self._rival = asyncio.ensure_future(self._attempt())
+            self._rival.add_done_callback(self._ended)
+
+    def _ended(self, rival: asyncio.Task[Opened]) -> None:
+        """Let the caller go on with the rival's answer, unless it has one or goes without."""
+        if rival.cancelled() or rival.exception() is not None or self._won:
+            return
+        if rival.result()[1].status in UNWELL:
+            return
+        if self._task is not None and not self._task.done():
+            self._won = True
+            self._task.cancel()
+
+    def _give_up(self, rival: asyncio.Task[Opened]) -> None:
+        rival.remove_done_callback(self._ended)
+        rival.add_done_callback(_closed)
+        rival.cancel()
+
+
+def _closed(rival: asyncio.Task[Opened]) -> None:
+    """Give back the connection of an answer that nobody reads."""
+    if not rival.cancelled() and rival.exception() is None:
+        request, _ = rival.result()
+        closing = asyncio.ensure_future(request.__aexit__(None, None, None))
+        _CLOSING.add(closing)
+        closing.add_done_callback(_CLOSING.discard)
+
+
+_CLOSING: Final[set[asyncio.Future[None]]] = set()
+"""Held until they have run: the loop itself keeps tasks only weakly."""

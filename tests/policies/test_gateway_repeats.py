@@ -1,0 +1,160 @@
+"""Second attempts: one retry of what failed, one hedge of what is slow, never of what may act."""
+
+import asyncio
+
+import pytest
+
+from gateway.repeats import Repeats, Tail
+from gateway.resilience import RepeatSettings
+from gateway.upstreams import Forwarder
+from runtime.clock import SystemClock
+from tests.overload.retries import BROKEN, OK
+
+pytestmark = pytest.mark.anyio
+
+
+class Uneven:
+    """A service whose n-th request is answered as its script says: seconds to wait, and what."""
+
+    def __init__(self) -> None:
+        self.script: list[tuple[float, bytes | None]] = []
+        self.requests: list[bytes] = []
+        self.open = 0
+
+    async def handle(self, reader, writer) -> None:
+        self.open += 1
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                size = head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]
+                body = await reader.readexactly(int(size)) if size else b""
+                self.requests.append(head + body)
+                seconds, answer = self.script.pop(0) if self.script else (0.001, OK)
+                await asyncio.sleep(seconds)
+                if answer is None:
+                    return
+                writer.write(answer)
+                await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self.open -= 1
+            writer.close()
+
+
+@pytest.fixture
+async def behind(world):
+    service = Uneven()
+    server = await asyncio.start_server(service.handle, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    forwarder = Forwarder(f"http://127.0.0.1:{port}", clock=SystemClock())
+    w = await world(upstream=forwarder)
+    w.clock.seconds = SystemClock().monotonic()
+    yield w, service, forwarder.repeats
+    server.close()
+
+
+async def read(w, token):
+    w.clock.seconds = SystemClock().monotonic()
+    return await w.call("GET", "/sales/v1/orders", token=token)
+
+
+@pytest.mark.parametrize("failure", [BROKEN, None], ids=["503", "reset"])
+async def test_a_read_that_fails_once_is_tried_once_more(behind, failure):
+    w, service, repeats = behind
+    token = await w.token()
+    service.script = [(0, failure)]
+
+    assert (await read(w, token)).status == 200
+    assert (len(service.requests), repeats.retried) == (2, 1)
+    service.script = [(0, failure)] * 2
+    assert (await read(w, token)).status == 503
+    assert len(service.requests) == 4
+
+
+async def test_a_keyed_order_is_sent_again_whole_and_an_unkeyed_check_is_not(behind):
+    w, service, _ = behind
+    token = await w.token()
+    service.script = [(0, None)]
+    assert (await w.order("INV-1", token)).status == 200
+    assert len(service.requests) == 2
+    assert service.requests[0].endswith(b'"quantity":2}]}')
+    bodies = [each.partition(b"\r\n\r\n")[2] for each in service.requests]
+    assert bodies[0] == bodies[1]
+
+    service.script = [(0, None)]
+    told = await w.call("POST", "/sales/v1/price-checks", json=w.an_order(), token=token)
+    assert (told.status, len(service.requests)) == (503, 3)
+
+
+async def test_an_upstream_that_says_when_to_come_again_is_believed(behind):
+    w, service, _ = behind
+    token = await w.token()
+    later = BROKEN.replace(b"Content-Length", b"Retry-After: 7\r\nContent-Length")
+    service.script = [(0, later)]
+    told = await read(w, token)
+
+    assert (told.status, told.header("retry-after"), len(service.requests)) == (503, "7", 1)
+
+
+async def test_a_read_slower_than_nearly_all_is_asked_twice_and_the_quicker_answer_taken(behind):
+    """The slow one is given up: its connection is closed, and the caller does not wait for it."""
+    w, service, repeats = behind
+    token = await w.token()
+    for _ in range(25):
+        await read(w, token)
+    asked = len(service.requests)
+    service.script = [(1.5, OK.replace(b"{}", b"[]"))]
+    told = await asyncio.wait_for(read(w, token), 1.2)
+
+    assert (told.status, told.body) == (200, b"{}")
+    assert (len(service.requests) - asked, repeats.hedged) == (2, 1)
+    assert w.gateway.in_flight == 0
+
+
+async def test_of_two_attempts_the_first_may_win_and_a_lost_rival_costs_nothing(behind):
+    w, service, repeats = behind
+    token = await w.token()
+    for _ in range(25):
+        await read(w, token)
+    service.script = [(0.15, OK.replace(b"{}", b"[]")), (5.0, OK)]
+    told = await asyncio.wait_for(read(w, token), 2)
+
+    assert (told.body, repeats.hedged) == (b"[]", 1)
+    assert (await read(w, token)).status == 200
+
+
+async def test_a_caller_who_leaves_is_not_mistaken_for_a_rivals_victory(behind):
+    w, service, _ = behind
+    token = await w.token()
+    for _ in range(25):
+        await read(w, token)
+    service.script = [(1.0, OK), (1.0, OK)]
+    reading = asyncio.create_task(read(w, token))
+    await asyncio.sleep(0.1)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert w.gateway.in_flight == 0
+    assert (await read(w, token)).status == 200
+
+
+async def test_hedges_are_a_twentieth_of_the_calls_at_most(world):
+    repeats = Repeats(RepeatSettings())
+
+    async def opened():
+        return None
+
+    for _ in range(1_000):
+        repeats._hedges.earn()
+        repeats._allowed()
+    assert repeats.hedged <= 1_000 * 0.05 + 5
+
+
+def test_a_tail_is_known_after_twenty_calls():
+    tail = Tail()
+    for number in range(1, 20):
+        tail.took(number)
+    assert tail.p95 is None
+    tail.took(20)
+    assert tail.p95 == 20
