@@ -19,6 +19,7 @@ from gateway.config import GatewayConfig, from_document, hashed
 from gateway.config import reference as resolve
 from process_apis.inventory.settings import InventorySettings
 from process_apis.pricing_credit.settings import PricingSettings
+from process_apis.propagation.settings import PropagationSettings
 from process_apis.quote_to_order.settings import OrderSettings
 from runtime.budget import Allowance, Bucket, Window
 from runtime.tracing import TelemetrySettings
@@ -121,6 +122,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     pricing: PricingSettings = PricingSettings()
     inventory: InventorySettings = InventorySettings()
     orders: OrderSettings = OrderSettings()
+    propagation: PropagationSettings = PropagationSettings()
     sales: SalesSettings = SalesSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 

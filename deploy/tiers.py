@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import msgspec
 from pyreqwest.client import Client, ClientBuilder
 
+from contracts.canonical.documents import Shipment
 from contracts.ports.crm import Crm
 from contracts.ports.erp import Erp
 from contracts.ports.pricing_credit import PricingCredit
@@ -21,7 +22,7 @@ from contracts.ports.tax import Tax
 from contracts.ports.wms import Wms
 from contracts.versions import ApiVersion, supported
 from deploy.jobs import Job, alone, forgetting
-from deploy.notifications import Notifications, Subscriptions
+from deploy.notifications import Notifications, Subscriptions, WarehouseSecrets
 from deploy.profile import Configuration, Settings
 from experience_apis.operations.api import OperationsApi
 from experience_apis.sales.api import SalesApi
@@ -30,6 +31,7 @@ from process_apis.pricing_credit.api import PricingCreditApi
 from process_apis.pricing_credit.promises import Promises
 from process_apis.pricing_credit.records import Records
 from process_apis.pricing_credit.refreshing import Refresher
+from process_apis.propagation.build import Propagation
 from process_apis.quote_to_order.build import QuoteToOrder
 from process_apis.quote_to_order.exposure import OpenExposure
 from runtime.budget import BudgetBroker
@@ -104,10 +106,14 @@ class SystemTier:
         self.crm: Crm = parts.crm(crm)
         self.wms: Wms = parts.wms(wms)
         self.tax: Tax = parts.tax(TaxTable(clock))
-        self.jobs: list[Job] = []
-        if systems.business_central.webhook_secrets:
-            url = f"{around.configured.gateway.gateway.public_url}/webhooks/business_central"
-            self.jobs.append(Subscriptions(erp, url).run)
+        self.heard_package: Callable[[Shipment], object] = wms.heard
+        webhooks = f"{around.configured.gateway.gateway.public_url}/webhooks"
+        self.subscriptions = Subscriptions(
+            erp=erp if systems.business_central.webhook_secrets else None,
+            wms=wms if systems.shiphero.webhook_secrets else None,
+            webhooks=webhooks,
+        )
+        self.jobs: list[Job] = [self.subscriptions.run]
 
     @property
     def apis(self) -> Mapping[str, object]:
@@ -154,6 +160,7 @@ class SystemsElsewhere(Elsewhere):
     """The system tier in another process."""
 
     guards: Sequence[Any] = ()
+    subscriptions: Subscriptions | None = None
 
     def __init__(self, address: str, parts: Parts) -> None:
         super().__init__("system", address)
@@ -161,6 +168,7 @@ class SystemsElsewhere(Elsewhere):
         self.crm: Crm = parts.crm(self.apis["system/crm"])
         self.wms: Wms = parts.wms(self.apis["system/wms"])
         self.tax: Tax = parts.tax(self.apis["system/tax"])
+        self.heard_package: Callable[[Shipment], object] = _as_it_is
         self.jobs: list[Job] = []
 
 
@@ -199,9 +207,15 @@ class ProcessTier:
             pricing=self.pricing, erp=below.erp, wms=below.wms, crm=below.crm, store=self.store,
             settings=configured.orders, clock=clock, exposure=exposure, promises=promises,
         )  # fmt: skip
+        subscriptions = below.subscriptions
+        self.propagation = Propagation(
+            erp=below.erp, wms=below.wms, store=self.store, settings=configured.propagation,
+            clock=clock, renewals={} if subscriptions is None else subscriptions.renewals,
+        )  # fmt: skip
         self.journal: Journal = parts.journal(
             Journal(
-                store=self.store, types=built.types, subscribers=built.subscribers, clock=clock,
+                store=self.store, types=(*built.types, *self.propagation.types),
+                subscribers=built.subscribers, clock=clock,
                 random=around.random, node=around.settings.node,
                 crash_points=around.crash_points,
             )
@@ -209,12 +223,20 @@ class ProcessTier:
         self.worker = Worker(self.journal, tracing=around.tracing) if working else None
         self._orders = built.over(self.journal)
         self.orders: Orders = parts.orders(self._orders)
+        erp_watch, wms_watch = self.propagation.over(self.journal)
+        secrets_of_wms = WarehouseSecrets(configured.systems.shiphero.webhook_secrets, self.journal)
+        if subscriptions is not None:
+            subscriptions.give_secrets_to(secrets_of_wms)
         self.webhooks = Notifications(
             configured.systems,
             deal_won=self._orders.deal_won,
             doubt=self.records.doubt,
-            inbox=self.journal,
+            intake=self.propagation.intake,
             clock=clock,
+            heard=self.propagation.watchdog.heard,
+            erp_changed=erp_watch.wake,
+            package_told=below.heard_package,
+            wms_secrets=secrets_of_wms,
         )
         self.jobs: list[Job] = [Refresher(self.records, configured.pricing).run]
         if working:
@@ -223,6 +245,9 @@ class ProcessTier:
                 alone(forgetting(self.journal), "forgetting", holding, self.store),
                 alone(self.inventory.run, "reservations", holding, self.store),
                 alone(built.deal_watch(self.journal).run, "deals", holding, self.store),
+                alone(erp_watch.run, "erp-watch", holding, self.store),
+                alone(wms_watch.run, "wms-watch", holding, self.store),
+                self.propagation.watchdog.run,
             ]
 
     @property

@@ -142,6 +142,13 @@ class Wms(Protocol):
         """List fulfilment orders changed since an instant, all of them without one."""
         ...
 
+    @operation(
+        "GET", "/cancelled-releases", scope=READ, criticality="sync", problems=("not-found",)
+    )
+    async def list_cancelled_releases(self, query: Changes) -> WarehouseOrderPage:
+        """List fulfilment orders that are cancelled, changed since an instant."""
+        ...
+
     @operation("GET", "/shipments", scope=READ, criticality="sync", problems=("not-found",))
     async def shipments_since(self, query: Changes) -> ShipmentPage:
         """List every package that left since an instant, all of them without one."""

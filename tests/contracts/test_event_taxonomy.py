@@ -26,7 +26,9 @@ def emitted_by(source: str) -> set[str]:
             continue
         assigned = [node for node in ast.walk(function) if isinstance(node, ast.Assign)]
         for call in ast.walk(function):
-            if isinstance(call, ast.Call) and ast.unparse(call.func).split(".")[-1] in MAKERS:
+            if not isinstance(call, ast.Call) or ast.unparse(call.func) == "asyncio.Event":
+                continue
+            if ast.unparse(call.func).split(".")[-1] in MAKERS:
                 topics |= topics_in(call, assigned)
     return topics
 

@@ -8,9 +8,11 @@ import pytest
 
 from contracts.ports.binding import RawRequest
 from contracts.problems import ProblemError
-from deploy.notifications import Notifications
+from deploy.notifications import Notifications, WarehouseSecrets
 from deploy.profile import Settings, configuration
+from process_apis.propagation.intake import Intake
 from runtime.clock import SystemClock
+from runtime.journal.signalling import Published
 from runtime.store.faults import StoreUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -25,6 +27,7 @@ class Heard:
 
     def __init__(self):
         self.deals, self.doubted, self.published = [], [], []
+        self.subscriptions, self.packages, self.looked = [], [], 0
         self.store_is_down = False
 
     async def deal_won(self, deal, message_id):
@@ -34,10 +37,20 @@ class Heard:
     def doubt(self, changes):
         self.doubted += [(change.system, change.entity, change.id) for change in changes]
 
+    def subscription(self, name):
+        self.subscriptions.append(name)
+
+    def look(self):
+        self.looked += 1
+
     async def publish(self, source, message_id, *, signals=()):
         if self.store_is_down:
             raise StoreUnavailable("down")
         self.published.append((source, message_id, signals))
+        return Published(new=True)
+
+    async def known_by(self, term):
+        return ("p-1",) if term.value == "item_A" else ()
 
 
 @pytest.fixture
@@ -47,8 +60,17 @@ def heard():
 
 @pytest.fixture
 def webhooks(heard):
+    intake = Intake(heard)
+    intake.use(heard)
     return Notifications(
-        SYSTEMS, deal_won=heard.deal_won, doubt=heard.doubt, inbox=heard, clock=SystemClock()
+        SYSTEMS,
+        deal_won=heard.deal_won,
+        doubt=heard.doubt,
+        intake=intake,
+        clock=SystemClock(),
+        heard=heard.subscription,
+        erp_changed=heard.look,
+        package_told=heard.packages.append,
     )
 
 
@@ -69,6 +91,13 @@ def an_outbound_message(organization):
     ).encode()
 
 
+def signed(secret, body):
+    signature = base64.b64encode(hmac.digest(secret.encode(), body, "sha256")).decode()
+    return a_request(
+        body, headers={"x-shiphero-hmac-sha256": signature, "x-shiphero-message-id": "m-1"}
+    )
+
+
 def a_shipment(secret):
     body = msgspec.json.encode(
         {
@@ -81,9 +110,7 @@ def a_shipment(secret):
             },
         }
     )  # fmt: skip
-    signature = base64.b64encode(hmac.digest(secret.encode(), body, "sha256")).decode()
-    headers = {"x-shiphero-hmac-sha256": signature, "x-shiphero-message-id": "m-1"}
-    return a_request(body, headers=headers)
+    return signed(secret, body)
 
 
 def a_change(secret):
@@ -112,11 +139,14 @@ async def test_a_won_deal_is_taken_by_its_id_and_acknowledged(webhooks, heard):
 
 
 async def test_a_shipped_package_becomes_a_signal_to_its_order(webhooks, heard):
-    """Told by our reference, once per package, with the vendor's message id to tell repeats by."""
+    """Told by our reference, once per package, whatever the vendor repeats."""
     answer = await webhooks.shiphero(a_shipment(SECRET))
+    await webhooks.shiphero(a_shipment(SECRET))
 
     [(source, message, [signal])] = heard.published
-    assert (source, message) == ("shiphero", "m-1")
+    assert (source, message) == ("wms", "77/1")
+    assert heard.subscriptions == ["shiphero.shipments"] * 2
+    assert {package.id for package in heard.packages} == {"77/1"}
     assert (signal.name, signal.dedupe_key, signal.term.value) == (
         "wms.goods.shipped",
         "77/1",
@@ -133,6 +163,48 @@ async def test_a_changed_customer_makes_the_copies_doubtful(webhooks, heard):
     await webhooks.business_central(a_change(secret))
 
     assert heard.doubted == [("business_central", "customer", None)]
+    assert heard.subscriptions == ["business_central.customers"]
+    assert heard.looked == 1
+
+
+async def test_stock_that_moved_is_told_to_whoever_waits_for_it(webhooks, heard):
+    body = msgspec.json.encode(
+        {"webhook_type": "Inventory Update", "inventory": [{"sku": "A"}, {"sku": "B"}]}
+    )
+    await webhooks.shiphero(signed(SECRET, body))
+    assert heard.doubted == [("wms", "stock", "item_A"), ("wms", "stock", "item_B")]
+    [(_, _, [signal])] = heard.published
+    assert (signal.name, signal.process_id, signal.data["id"]) == (
+        "wms.record.changed",
+        "p-1",
+        "item_A",
+    )
+
+
+async def test_a_cancellation_of_the_warehouse_is_told_to_its_order(webhooks, heard):
+    told = {"webhook_type": "Order Canceled", "partner_order_id": "INV-1", "order_id": 7}
+    await webhooks.shiphero(signed(SECRET, msgspec.json.encode(told)))
+    [(_, message, [signal])] = heard.published
+    assert message == "cancelled/INV-1/7"
+    assert (signal.name, signal.term.value) == ("wms.order.cancelled", "INV-1")
+
+
+async def test_a_secret_of_a_renewal_is_believed_wherever_messages_are_taken(heard):
+    class Notes:
+        kept = None
+
+        async def note(self, *_):
+            return self.kept
+
+        async def set_note(self, _kind, _key, value):
+            self.kept = value
+
+    notes = Notes()
+    here, there = WarehouseSecrets(["old"], notes), WarehouseSecrets(["old"], notes)
+    assert not await there.signed(a_shipment("new"))
+    await here.adopt(["new"])
+    assert await there.signed(a_shipment("new"))
+    assert await there.signed(a_shipment("old"))
 
 
 async def test_the_subscription_handshake_is_answered_with_its_token(webhooks):

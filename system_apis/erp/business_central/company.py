@@ -125,7 +125,7 @@ class Company:
         company = await self._under_company("")
         root = company[company.index("/api/v2.0/") :]
         made = 0
-        for entity_set in (wire.CUSTOMERS, wire.ITEMS):
+        for entity_set in wire.TOLD:
             resource = f"{root}{entity_set}"
             known = [
                 one

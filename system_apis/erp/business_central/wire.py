@@ -23,6 +23,8 @@ QUOTES: Final = "salesQuotes"
 INVOICES: Final = "salesInvoices"
 SHIPMENTS: Final = "salesShipments"
 CREDIT_MEMOS: Final = "salesCreditMemos"
+TOLD: Final = (CUSTOMERS, ITEMS, ORDERS, INVOICES)
+"""The sets whose changes we want to be told of; posted shipments cannot be subscribed to."""
 EXCHANGE_RATES: Final = "currencyExchangeRates"
 NET_PRICES: Final = "netPrices"
 OPEN_ORDERS: Final = "openOrderAmounts"

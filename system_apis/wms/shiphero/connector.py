@@ -85,12 +85,17 @@ class ShipHero:
         self._creating = Turns()
 
     async def stock(self, body: StockEnquiry) -> StockPositions:
-        """Answer stock of any number of items, as many in one call as the vendor can price."""
+        """Answer stock of any number of items, as many in one call as the vendor can price.
+
+        As of the instant it was asked for: what the vendor allocates while it answers may be
+        missing from it.
+        """
+        asked_at = self._clock.now()
         skus = list(dict.fromkeys(number_of(item) for item in body.items))
         some = [skus[at : at + wire.MOST_ITEMS] for at in range(0, len(skus), wire.MOST_ITEMS)]
         found = await asyncio.gather(*(self._products(chunk) for chunk in some))
         products = (product for chunk in found for product in chunk)
-        return StockPositions(positions=mapping.stock_positions(products, self._clock.now()))
+        return StockPositions(positions=mapping.stock_positions(products, asked_at))
 
     async def release(self, body: ReleaseOrder) -> WarehouseOrder:
         """Create a fulfilment order once per reference; one call unless one is in doubt."""
@@ -206,6 +211,15 @@ class ShipHero:
             self.heard(package)
         return list(made)
 
+    async def is_registered(self, url: str) -> bool:
+        """Tell whether every message we want is told to `url`."""
+        reply = await self._ask(
+            wire.WEBHOOKS, {}, wire.webhooks_decoder, guess=_LIST_COST, safe=True
+        )
+        edges = _found(reply).edges
+        told = {edge.node.name for edge in edges if edge.node.url == url}
+        return told.issuperset(wire.TOLD)
+
     async def register_webhooks(self, url: str) -> tuple[str, ...]:
         """Have shipments, stock changes and cancellations told to `url`; answer the secrets.
 
@@ -213,7 +227,7 @@ class ShipHero:
         that was lost can only be made anew. Keep the secrets for `notifications.verified`.
         """
         secrets = []
-        for name in (wire.SHIPMENT_UPDATE, wire.INVENTORY_UPDATE, wire.ORDER_CANCELED):
+        for name in wire.TOLD:
             old = wire.NewWebhook(name=name, shop_name=self._settings.shop_name)
             gone = await self._register(wire.DELETE_WEBHOOK, old)
             if gone.errors and not is_absence(gone.errors):

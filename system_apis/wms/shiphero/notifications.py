@@ -7,6 +7,7 @@ any order: the truth is asked for by polling.
 import hmac
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
@@ -14,7 +15,7 @@ import msgspec
 
 from contracts.canonical.documents import ShippedLine
 from contracts.canonical.ids import ItemId, item_id
-from system_apis.wms.shiphero import wire
+from system_apis.wms.shiphero import mapping, wire
 
 __all__ = [
     "ACKNOWLEDGEMENT",
@@ -45,6 +46,7 @@ class PackageShipped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     lines: tuple[ShippedLine, ...]
     tracking_number: str | None = None
     carrier: str | None = None
+    shipped_at: datetime | None = None
 
 
 class StockMoved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -59,6 +61,8 @@ class Cancelled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     message_id: str
     reference: str
+    number: str = ""
+    """The vendor's number of the order, which tells it from another of the same reference."""
 
 
 class Ignored(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -104,7 +108,8 @@ def parse(body: bytes, headers: Mapping[str, str]) -> Notice:
         return StockMoved(message_id=message_id, items=items)
     reference = told.partner_order_id or told.order_number
     if told.webhook_type == wire.ORDER_CANCELED and reference:
-        return Cancelled(message_id=message_id, reference=reference)
+        number = str(told.order_id or "")
+        return Cancelled(message_id=message_id, reference=reference, number=number)
     return Ignored(message_id=message_id, kind=told.webhook_type)
 
 
@@ -125,4 +130,5 @@ def _package(told: wire.Fulfillment, message_id: str) -> PackageShipped:
         ),
         tracking_number=told.tracking_number or None,
         carrier=told.shipping_carrier or None,
+        shipped_at=mapping.moment(told.created_at) if told.created_at else None,
     )

@@ -16,6 +16,8 @@ CANCELED: Final = "canceled"
 SHIPMENT_UPDATE: Final = "Shipment Update"
 INVENTORY_UPDATE: Final = "Inventory Update"
 ORDER_CANCELED: Final = "Order Canceled"
+TOLD: Final = (SHIPMENT_UPDATE, INVENTORY_UPDATE, ORDER_CANCELED)
+"""The messages we want."""
 SIGNATURE_HEADER: Final = "x-shiphero-hmac-sha256"
 MESSAGE_HEADER: Final = "x-shiphero-message-id"
 
@@ -62,6 +64,7 @@ CREATE_WEBHOOK: Final = (
 DELETE_WEBHOOK: Final = (
     "mutation($data:DeleteWebhookInput!){webhook_delete(data:$data){complexity}}"
 )
+WEBHOOKS: Final = "query{webhooks{complexity data(first:25){edges{node{name url}}}}}"
 WAREHOUSES: Final = "query{account{complexity data{warehouses{id identifier}}}}"
 _PRODUCT: Final = (
     "complexity data{sku warehouse_products{warehouse_identifier on_hand available active}}"
@@ -155,6 +158,13 @@ class Webhook(Wire, frozen=True, kw_only=True):
     """A webhook just registered; its secret is shown this once."""
 
     shared_signature_secret: str
+
+
+class KnownWebhook(Wire, frozen=True, kw_only=True):
+    """A webhook there is."""
+
+    name: str | None = None
+    url: str | None = None
 
 
 class Registered(msgspec.Struct, frozen=True, kw_only=True):
@@ -435,6 +445,7 @@ orders_decoder: Final = msgspec.json.Decoder(Reply[Payload[Edges[Order]]])
 products_decoder: Final = msgspec.json.Decoder(Reply[Payload[Product]])
 shipments_decoder: Final = msgspec.json.Decoder(Reply[Payload[Edges[Shipment]]])
 shipment_lines_decoder: Final = msgspec.json.Decoder(Reply[Payload[Packed]])
+webhooks_decoder: Final = msgspec.json.Decoder(Reply[Payload[Edges[KnownWebhook]]])
 registered_decoder: Final = msgspec.json.Decoder(Reply[Registered])
 account_decoder: Final = msgspec.json.Decoder(Reply[Payload[Account]])
 notification_decoder: Final = msgspec.json.Decoder(Notification)
