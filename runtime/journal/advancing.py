@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from runtime.journal.amending import amended
 from runtime.journal.crash_points import AFTER_EFFECT, AFTER_MOVE_COMMIT, BEFORE_EFFECT
 from runtime.journal.deciding import Deciding, Held, Ruling, fault_of_our_own
 from runtime.journal.faults import LeaseLost
@@ -129,8 +130,13 @@ class Advancing:
             return self._deciding.ignore(held, signal, answer.says, now)
         if signal.name != REMEDY:
             return None
-        if signal.data.get("action") == Action.RETRY:
+        action = signal.data.get("action")
+        if action == Action.RETRY:
             return self._deciding.retry(held, signal, now, draining=self.draining)
+        if action == Action.AMEND_AND_RETRY:
+            patch = signal.data.get("amendment") or {}
+            data = amended(held.process.data, patch)
+            return self._deciding.retry(held, signal, now, draining=self.draining, data=data)
         says = Says(text=f"{signal.data.get('action')} cannot be applied in {held.process.state}.")
         return self._deciding.ignore(held, signal, says, now)
 

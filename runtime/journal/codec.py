@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from runtime.journal.faults import UnknownKind, UnknownVersion
-from runtime.journal.incidents import Category
+from runtime.journal.incidents import REMEDIES, Category, Remedy
 from runtime.journal.process import Effect, Lane, Process, ProcessType
 from runtime.journal.times import from_micros, maybe_time
 
@@ -16,7 +16,9 @@ encode = msgspec.json.Encoder().encode
 decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 """JSON bytes as a plain dict."""
 
-_decode_effects = msgspec.json.Decoder(tuple[Effect, ...]).decode
+decode_effects = msgspec.json.Decoder(tuple[Effect, ...]).decode
+"""The effects of a process, from their JSON."""
+
 NO_EFFECTS = b"[]"
 
 
@@ -37,6 +39,11 @@ class Types:
             return self._types[kind]
         except KeyError:
             raise UnknownKind(kind, tuple(self._types)) from None
+
+    def remedy(self, kind: str, category: Category) -> Remedy:
+        """The remedy of a category; a kind this release does not have keeps the usual ones."""
+        known = self._types.get(kind)
+        return (known.remedies if known is not None else REMEDIES)[category]
 
     def understands(self, kind: str, version: int, state: str) -> bool:
         """Whether a stored process of this kind, version and state can be continued."""
@@ -74,7 +81,7 @@ class Types:
             state=row.state,
             data=self.data(row.kind, row.version, row.data),
             attempts=row.attempts,
-            effects=_decode_effects(row.effects) if row.effects != NO_EFFECTS else (),
+            effects=decode_effects(row.effects) if row.effects != NO_EFFECTS else (),
             revision=row.revision,
             created_at=from_micros(row.created_at),
             updated_at=from_micros(row.updated_at),

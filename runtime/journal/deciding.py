@@ -175,13 +175,19 @@ class Deciding:
             consumed=consumed,
         )
 
-    def retry(self, held: Held, by: Signal, now: datetime, *, draining: bool) -> Ruling:
-        """An operator said to try again: at once, as if for the first time, incident closed."""
+    def retry(
+        self, held: Held, by: Signal, now: datetime, *, draining: bool, data: Any = None
+    ) -> Ruling:
+        """An operator said to try again: at once, as if for the first time, incident closed.
+
+        With `data` it is tried with that.
+        """
         before = held.process
         at = to_micros(now)
         works = before.state in self._types[before.kind].steps
         after = structs.replace(
             before,
+            data=before.data if data is None else data,
             attempts=0,
             step_at=now if works else before.step_at,
             updated_at=now,
@@ -190,7 +196,10 @@ class Deciding:
         after, _, closes = self._incident(after, None, now, closing=True)
         change = self._change(held, after, at, keeps=not draining, in_doubt=held.in_doubt)
         actor = str(by.data.get("actor", "an operator"))
-        says = Says(text=f"{actor} asked to try again.")
+        how = "" if data is None else " with an amendment"
+        says = Says(text=f"{actor} asked to try again{how}.")
+        if data is not None:
+            change.data = encode(data)
         change.entries = [
             entry_row(before.id, at, by.name, before.state, says, revision=after.revision)
         ]

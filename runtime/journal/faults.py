@@ -58,5 +58,17 @@ class ActionNotAllowed(Exception):  # noqa: N818  # same
     """The category of the incident does not allow this action, or the incident is closed."""
 
 
+class ActedOnMeanwhile(ActionNotAllowed):
+    """The incident is closed, or somebody else acted on it first."""
+
+
+class UnknownRedrive(LookupError):  # noqa: N818  # same
+    """No redrive has this id."""
+
+
+class RedriveEnded(Exception):  # noqa: N818  # same
+    """The redrive has ended, or is not in a state for what was asked."""
+
+
 class LeaseLost(Exception):  # noqa: N818  # same
     """Another worker has taken the process over; the result offered was dropped."""

@@ -31,14 +31,13 @@ from runtime.journal.crash_points import (
 )
 from runtime.journal.deciding import Held
 from runtime.journal.delivering import orphan_deliveries
-from runtime.journal.faults import ActionNotAllowed, CannotContinue
+from runtime.journal.faults import CannotContinue
 from runtime.journal.ids import new_id
 from runtime.journal.incidents import Action, Category, OpenedIncident
 from runtime.journal.leasing import orphan
 from runtime.journal.moving import Moving
 from runtime.journal.notes import read_note, write_note
 from runtime.journal.process import (
-    REMEDY,
     Accepted,
     Entry,
     Lane,
@@ -50,6 +49,8 @@ from runtime.journal.process import (
 )
 from runtime.journal.propagation import Subscriber
 from runtime.journal.reading import Known, Page, Query, Reading
+from runtime.journal.redriving import Redrives
+from runtime.journal.remedying import AskedRemedy, Remedying
 from runtime.journal.setting_aside import SettingAside
 from runtime.journal.signalling import (
     Message,
@@ -66,7 +67,6 @@ from runtime.journal.times import to_micros
 from runtime.journal.waking import POLL, Waking
 from runtime.journal.watching import Until, Watching
 from runtime.store.engine import Store
-from runtime.store.writer import Alone
 
 T = TypeVar("T")
 
@@ -123,7 +123,9 @@ class Journal:
         self._signalling = Signalling(tables, crash_points)
         self._publishing = Publishing(tables, self._signalling, self._accepting)
         self._answering = Answering(tables)
-        self._auditing = Auditing(tables)
+        self.auditing = Auditing(tables)
+        self.remedying = Remedying(self.types, self.auditing, self._signalling)
+        self.redrives = Redrives(self, wake=self._look_for_redrives)
         self._reading = Reading(self.types)
         self._worker: _LocalWorker | None = None
         self._watching = Watching(self.get, self._pause)
@@ -131,7 +133,7 @@ class Journal:
             store,
             by=f"{node}:{new_id(clock.now(), random)}",
             poll=poll,
-            on_work=self._look_around,
+            on_work=self.look_around,
             on_deliveries=self._look_for_deliveries,
             on_changed=self._watching.changed_elsewhere,
         )
@@ -253,34 +255,15 @@ class Journal:
         Raises `UnknownIncident`, and `ActionNotAllowed` when the category does not allow the
         action or the incident is closed.
         """
-        asked = await self.store.read(lambda c: self._reading.incident(c, incident_id))
-        if asked.closed_at is not None or action not in asked.actions:
-            raise ActionNotAllowed(
-                f"{action} on {asked.category}"
-                + (", which is closed" if asked.closed_at else f": {', '.join(asked.actions)} only")
-            )
-        data = {
-            "incident": incident_id,
-            "action": action,
-            "actor": actor,
-            "amendment": dict(amendment or {}),
-        }
-        at = to_micros(self.clock.now())
-        record = encode({"act": "remedy", "process": asked.process_id, **data})
-        audited = AuditRecord(chain=self.node, at=at, record=record)
-        signal = NewSignal(
-            process_id=asked.process_id,
-            name=REMEDY,
-            dedupe_key=f"{REMEDY}:{incident_id}:{at}",
-            data=encode(data),
-            at=at,
+        asked = AskedRemedy(
+            incident_id=incident_id,
+            action=action,
+            actor=actor,
+            amendment=amendment or {},
+            at=to_micros(self.clock.now()),
+            chain=self.node,
         )
-
-        def act(connection: Connection) -> None:
-            self._auditing(connection, [audited])
-            self._signalling(connection, [signal])
-
-        await self._heard(self.store.submit(Alone(act), None))
+        await self._heard(self.store.submit(self.remedying, asked))
 
     # Out.
 
@@ -372,7 +355,7 @@ class Journal:
     async def append_audit(self, record: Mapping[str, Any]) -> Checkpoint:
         """Append to this node's audit chain; answers where the record stands."""
         new = AuditRecord(chain=self.node, at=to_micros(self.clock.now()), record=encode(record))
-        return await self.store.submit(self._auditing, new)
+        return await self.store.submit(self.auditing, new)
 
     async def verify_audit(self, start: Checkpoint | None = None) -> tuple[str, ...]:
         """What is wrong with this node's chain behind `start`, in words; empty when it holds."""
@@ -438,7 +421,7 @@ class Journal:
         if new.deliveries:
             self._look_for_deliveries(or_tell=True)
         if new.row["lease_owner"] is None and new.row["due_at"] is not None:
-            self._look_around()
+            self.look_around()
             self.waking.tell_work()
 
     def _recover(self, connection: Connection, now: int) -> int:
@@ -460,11 +443,12 @@ class Journal:
     def _wake(self, written: asyncio.Future[Any]) -> None:
         if written.cancelled() or written.exception() is not None:
             return
-        self._look_around()
+        self.look_around()
         if self._worker is None:
             self.waking.tell_work()
 
-    def _look_around(self) -> None:
+    def look_around(self) -> None:
+        """Have the worker of this program look for work."""
         if self._worker is not None:
             self._worker.wake()
 
@@ -473,6 +457,10 @@ class Journal:
             self._worker.wake_deliveries()
         elif or_tell:
             self.waking.tell_deliveries()
+
+    def _look_for_redrives(self) -> None:
+        self.look_around()
+        self.waking.tell_work()
 
     def _pause(self) -> float | None:
         return None if self.store.is_exclusive else self.waking.pause / 2

@@ -7,8 +7,8 @@ from msgspec import DecodeError, Struct, ValidationError
 from sqlalchemy import Connection, Select, func, select
 
 from runtime.journal.codec import Types, decode_object
-from runtime.journal.faults import UnknownIncident, UnknownKind, UnknownProcess, UnreadableProcess
-from runtime.journal.incidents import REMEDIES, Category, OpenedIncident, Remedy
+from runtime.journal.faults import UnknownIncident, UnknownProcess, UnreadableProcess
+from runtime.journal.incidents import Category, OpenedIncident
 from runtime.journal.process import Entry, Lane, Process, Snapshot, Term
 from runtime.journal.times import from_micros, maybe_time
 from runtime.store.schema import delivery, entry, incident, process, term
@@ -175,16 +175,9 @@ class Reading:
         )
         return len(connection.execute(query).all())
 
-    def _remedy(self, kind: str, category: Category) -> Remedy:
-        """The remedy of a category; a kind that this release does not have had the usual ones."""
-        try:
-            return self._types[kind].remedies[category]
-        except UnknownKind:
-            return REMEDIES[category]
-
     def _incident(self, row: Any) -> OpenedIncident:
         category = Category(row.category)
-        remedy = self._remedy(row.kind, category)
+        remedy = self._types.remedy(row.kind, category)
         return OpenedIncident(
             id=row.id,
             process_id=row.process_id,

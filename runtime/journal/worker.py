@@ -14,6 +14,7 @@ from runtime.journal.advancing import Advancing
 from runtime.journal.crash_points import DURING_TAKEOVER
 from runtime.journal.deciding import Deciding, Held
 from runtime.journal.delivering import Delivering
+from runtime.journal.draining import Draining
 from runtime.journal.journal import Journal
 from runtime.journal.leasing import Lease, LeaseRequest, Leasing, release, renew
 from runtime.journal.process import Lane
@@ -79,6 +80,7 @@ class Worker:
         self.holder = journal.new_holder()
         self._leasing = Leasing(journal.store.dialect)
         self._delivering = Delivering(journal, self.holder, lease)
+        self._redriving = Draining(journal)
         deciding = Deciding(
             types=journal.types,
             subscribers=journal.subscribers,
@@ -115,6 +117,7 @@ class Worker:
             asyncio.create_task(self._keep_leases(), name="journal-heartbeat"),
         ]
         self._delivering.start()
+        self._redriving.start()
 
     async def drain(self, within: timedelta = timedelta(seconds=10)) -> None:
         """Finish running steps within the time given, then release every lease.
@@ -136,6 +139,7 @@ class Worker:
             loop.cancel()
         await asyncio.gather(*late, *self._asides, *self._loops, return_exceptions=True)
         await self._delivering.stop()
+        await self._redriving.stop()
         if self._held:
             ids, now = list(self._held), to_micros(self._clock.now())
             await self._store.write(partial(release, self.holder, ids, now))
@@ -148,6 +152,7 @@ class Worker:
             work.hungry, work.next_look = True, None
         self._wakeup.set()
         self._delivering.wake()
+        self._redriving.wake()
 
     def notice(self, due: datetime, lane: Lane) -> None:
         """Something will be due then that this worker may not know of."""
