@@ -123,6 +123,9 @@ class Account:
         self._alarm: Alarm | None = None
         self._queued_by_rank = [0] * len(LANES)
 
+    def open(self) -> None:
+        """Nothing to begin with: this memory is there."""
+
     async def enter(self, cost: float, lane: str | None) -> None:
         """Wait for a turn and take `cost`; every return must be followed by one `leave()`."""
         call = context.current()

@@ -96,6 +96,11 @@ class BudgetBroker:
             for name, allowance in allowances.items()
         }
 
+    def open(self) -> None:
+        """Count together with the others from now on, rather than from the first call on."""
+        for account in self._accounts.values():
+            account.open()
+
     async def close(self) -> None:
         """Give back to the other processes what this one still holds."""
         for account in self._accounts.values():

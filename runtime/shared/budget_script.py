@@ -8,7 +8,7 @@ and waiting. The sorted set has every call that ended, by time.
 A process reports what it has under way as it is, not as a difference, so that an answer lost on
 the way mends itself. Ended calls carry the process's own number, so that one told twice counts
 once. A process that is not heard of for a lease is taken for dead: what it had under way counts as
-ended at that moment.
+ended at that moment; one that leaves says so.
 
 An epoch is one life of this memory. Whoever meets a new one knows that Redis has forgotten, and
 reports its own part of the past again.
@@ -61,6 +61,11 @@ end
 -- What ended.
 for i = 1, #told.ended, 2 do
   redis.call('ZADD', ended, now - told.ended[i + 1], told.me .. ':' .. whole(told.ended[i]))
+end
+if told.gone then
+  for i = 1, told.running do redis.call('ZADD', ended, now, mine .. ':' .. i) end
+  counted, charged = counted + told.running, charged + told.aside
+  running, aside = running - told.running, aside - told.aside
 end
 redis.call('ZREMRANGEBYSCORE', ended, 0, now - spec.horizon)
 local total = redis.call('ZCARD', ended) - 1

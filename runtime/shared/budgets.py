@@ -95,10 +95,14 @@ class SharedAccount(Account):
         self._ring: Alarm | None = None
         self._unsaid = Unsaid(allowance)
 
-    async def enter(self, cost: float, lane: str | None) -> None:
-        """Wait for a turn and take `cost`, as `Account.enter`."""
+    def open(self) -> None:
+        """Begin to report and ask; the first call does it too."""
         if self._asking is None and not self._closing:
             self._asking = asyncio.create_task(self._keep_asking(), name=f"budget {self.name}")
+
+    async def enter(self, cost: float, lane: str | None) -> None:
+        """Wait for a turn and take `cost`, as `Account.enter`."""
+        self.open()
         if not self._heard.is_set():
             await self._heard.wait()  # for the socket time-outs at most
         if not self._together:
@@ -131,17 +135,20 @@ class SharedAccount(Account):
         self._wanted.set()
 
     async def close(self) -> None:
-        """Give back what is held, and ask no more."""
+        """Give back what is held, and ask no more; a later call is served from the share."""
         self._closing = True
         self._wanted.set()
         if self._asking is not None:
             await self._asking
+        self._together = False
+        self._heard.set()
+        self._dispatch()
 
     def standing(self) -> BudgetStanding:
         """Answer how the whole account stands, or this process's share while Redis is gone."""
         told = self._told
         if not self._together or told is None:
-            return msgspec.structs.replace(super().standing(), degraded=True)
+            return msgspec.structs.replace(super().standing(), degraded=self._heard.is_set())
         now = self._clock.monotonic()
         windows = zip(self._whole.windows, told.used, strict=True)
         fullest = max(windows, key=lambda one: one[1] / one[0].limit, default=None)

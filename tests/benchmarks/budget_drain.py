@@ -333,8 +333,8 @@ def main(arguments: list[str] | None = None) -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=10_000)
-    parser.add_argument("--limit", type=int, default=1_700)
-    parser.add_argument("--window", type=float, default=10.0, help="seconds")
+    parser.add_argument("--limit", type=int, default=3_400)
+    parser.add_argument("--window", type=float, default=20.0, help="seconds")
     parser.add_argument("--takes", type=float, default=0.01, help="seconds a call takes")
     parser.add_argument("--workers", type=int, default=1)
     found = parser.parse_args(told)

@@ -286,6 +286,31 @@ async def test_a_call_that_was_never_sent_gives_back_what_it_took(brokers):
         pass
 
 
+async def test_a_process_that_leaves_gives_back_at_once_what_it_held(brokers):
+    """Its place, that is; its call may yet arrive, and counts as ended."""
+    leaving, other = await brokers(
+        2, concurrency=1, longest_wait=2.0, windows=(Window(limit=9, seconds=60),)
+    )
+    held = leaving.spend("erp")
+    await held.__aenter__()
+    waiting = asyncio.create_task(other.spend("erp").__aenter__())
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    await leaving.close()
+    await waiting
+    await eventually(lambda: other.standing()[0].used == 2)
+    await held.__aexit__(None, None, None)
+    async with leaving.spend("erp"):  # what still comes has the share
+        pass
+
+
+async def test_opened_early_all_count_together_before_the_first_call(brokers):
+    (broker,) = await brokers(1, warm=False, concurrency=1)
+    assert not broker.standing()[0].degraded
+    broker.open()
+    await eventually(lambda: shared(broker))
+
+
 async def test_what_a_vendor_says_to_one_all_have_heard(brokers):
     """Its count of the day, its count of credits and the pause it asks for."""
     one, other = await brokers(
@@ -506,6 +531,22 @@ async def test_without_redis_each_keeps_to_its_share_and_afterwards_all_count_to
     assert failed == []
     assert sum(flood.throttled for flood in floods) == 0
     assert meanwhile > 40
+
+
+async def test_who_was_idle_does_not_take_a_share_of_what_another_has_used_up(brokers, troubled):
+    """Redis dies under a window that one process filled: the others have heard of it."""
+    made = await brokers(
+        4, url=troubled.url, windows=(Window(limit=40, seconds=30),), longest_wait=1.0
+    )
+    for _ in range(40):
+        async with made[0].spend("erp"):
+            pass
+    await eventually(lambda: all(each.standing()[0].used == 40 for each in made))
+    troubled.dies()
+    await eventually(lambda: all(each.standing()[0].degraded for each in made))
+    for broker in made:
+        with pytest.raises(CallFailedError):
+            await broker.spend("erp", 1, "capture").__aenter__()
 
 
 async def test_a_redis_that_forgets_is_told_again(brokers, troubled):
