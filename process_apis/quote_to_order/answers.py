@@ -20,8 +20,8 @@ from contracts.ports.quote_to_order import (
 from contracts.problems import refuse
 from process_apis.quote_to_order import remedies, story
 from process_apis.quote_to_order.queries import OrderQueries
-from process_apis.quote_to_order.records import view_of
 from process_apis.quote_to_order.sums import Sums
+from process_apis.quote_to_order.views import view_of
 from runtime.journal.faults import UnknownProcess
 from runtime.journal.incidents import Category
 from runtime.journal.journal import Journal

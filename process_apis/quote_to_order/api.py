@@ -25,21 +25,18 @@ from contracts.ports.quote_to_order import (
     TotalsQuery,
 )
 from contracts.problems import Fault, ProblemError, refuse
-from process_apis.quote_to_order import deals, decisions, remedies
+from process_apis.quote_to_order import deals, decisions, remedies, remedying
 from process_apis.quote_to_order.answers import OrderAnswers, durably, location_of, reply_of
 from process_apis.quote_to_order.checking import terms_of
 from process_apis.quote_to_order.exposure import OpenExposure, order_token
 from process_apis.quote_to_order.intake import Intake
 from process_apis.quote_to_order.lifecycle import ORDER
+from process_apis.quote_to_order.queries import CONFIRMED as IN_ERP
 from process_apis.quote_to_order.queries import CREDIT_KIND, ORDER_KIND, OrderQueries
-from process_apis.quote_to_order.records import (
-    CreditRecord,
-    OrderRecord,
-    credit_view,
-    order_view,
-)
+from process_apis.quote_to_order.records import CreditRecord, OrderRecord
 from process_apis.quote_to_order.settings import ChannelPolicy, OrderSettings
 from process_apis.quote_to_order.signals import CANCEL
+from process_apis.quote_to_order.views import credit_view, order_view
 from runtime.clock import Clock
 from runtime.journal.faults import ActionNotAllowed, KeyReused, UnknownIncident
 from runtime.journal.incidents import Action
@@ -51,10 +48,10 @@ CREDIT: Final = "orders.credit"
 _MOMENT: Final = timedelta(milliseconds=300)
 """How long a cancellation or a remedy is waited for, to answer with what it did."""
 
-_WAITING: Final = frozenset({"accepted", "fetching", "matched", "confirmed", "withdrawing"})
+_WAITING: Final = frozenset({"accepted", "fetching", "matched", "withdrawing"})
 """States that end by themselves while all systems are well."""
 
-_CONFIRMED: Final = frozenset({"confirmed", "released", "shipped", "closed", "credited"})
+_SETTLED: Final = IN_ERP | {"credited"}
 _SAID: Final = {
     "ready": "Accepted; it is placed in the ERP next.",
     "provisional": "Accepted on last known data; it is checked again when the systems answer.",
@@ -209,7 +206,7 @@ class QuoteToOrderApi:
         before = await self._answers.visible(incident.process_id, call)
         action = remedies.action_for(body.action, incident.category)
         allowed = list(remedies.remedies_of(incident.category))
-        if action is None or _is_too_late(action, before):
+        if action is None or not remedying.possible(before, action):
             raise refuse("remedy-not-allowed", allowed=allowed)
         amendment: dict[str, Any] = {"note": body.note}
         if action is Action.AMEND_AND_RETRY:
@@ -310,7 +307,7 @@ class QuoteToOrderApi:
     async def _answer(self, order: str, call: CallContext) -> Reply[Order]:
         wait = self._wait_of(call)
         process = await self._journal.wait_for(order, _is_settled, wait)
-        return reply_of(process, 201 if process.state in _CONFIRMED and wait else 202)
+        return reply_of(process, 201 if process.state in _SETTLED and wait else 202)
 
     async def _as_first_accepted(
         self,
@@ -341,17 +338,10 @@ class QuoteToOrderApi:
 
 def _is_settled(process: Process[Any]) -> bool:
     """Whether somebody who waits has the answer: it is in the ERP, or needs a person or a wait."""
-    if process.state in _CONFIRMED:
+    if process.state in _SETTLED:
         return True
     entry = getattr(process.data, "entry", "ready")
     return process.state not in _WAITING and entry != "deal"
-
-
-def _is_too_late(action: Action, process: Process[Any]) -> bool:
-    """Tell whether what a remedy would change or forget is, or may be, in the ERP already."""
-    if isinstance(process.data, CreditRecord):
-        return action is Action.CANCEL and process.data.maybe_posted
-    return action is Action.AMEND_AND_RETRY and process.state == "mispriced"
 
 
 def _cancellable(process: Process[Any]) -> bool:

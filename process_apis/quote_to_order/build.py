@@ -4,6 +4,7 @@ from typing import Any
 
 from contracts.ports.crm import Crm
 from contracts.ports.erp import Erp
+from contracts.ports.inventory import Inventory
 from contracts.ports.pricing_credit import PricingCredit
 from contracts.ports.wms import Wms
 from process_apis.quote_to_order.api import QuoteToOrderApi
@@ -26,7 +27,8 @@ class QuoteToOrder:
     """Everything quote-to-order consists of. Construction has no effects.
 
     Hand `types` and `subscribers` to the journal, the journal to `over`, and `exposure` to the
-    credit decisions, so that both count the same orders.
+    credit decisions, so that both count the same orders. Without an `inventory` no channel
+    allocates here: the warehouse does, as it always can.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class QuoteToOrder:
         clock: Clock,
         exposure: OpenExposure,
         promises: PromiseReader | None = None,
+        inventory: Inventory | None = None,
     ) -> None:
         self._pricing = pricing
         self._crm = crm
@@ -50,7 +53,10 @@ class QuoteToOrder:
         self._promises = promises
         self._queries = OrderQueries(store)
         reporter = CrmReporter(crm=crm, clock=clock)
-        self.subscribers: tuple[Subscriber, ...] = (reporter.subscriber(),)
+        self.subscribers: tuple[Subscriber, ...] = (
+            reporter.subscriber(),
+            reporter.documents(),
+        )
         self.types: tuple[ProcessType[Any], ...] = process_types(
             pricing=pricing,
             erp=erp,
@@ -59,6 +65,7 @@ class QuoteToOrder:
             settings=settings,
             exposure=exposure,
             queries=self._queries,
+            inventory=inventory,
         )
 
     def over(self, journal: Journal) -> QuoteToOrderApi:

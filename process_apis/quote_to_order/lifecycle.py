@@ -1,8 +1,8 @@
 """The lifecycles as tables. `python -m process_apis.quote_to_order.lifecycle` draws them.
 
 Every state in which something is done has one step, and a step has at most one effect. A healthy
-order makes two moves: placed in the ERP, released to the warehouse. The four axes it is seen by
-have tables of their own (`axes`).
+order makes two moves: placed in the ERP, released to the warehouse; three where its goods are
+allocated here. The four axes it is seen by have tables of their own (`axes`).
 """
 
 import sys
@@ -10,6 +10,12 @@ from typing import Final
 
 from process_apis.quote_to_order.axes import AXES
 from runtime.journal.process import Lifecycle
+
+STANDING: Final = (
+    "confirmed", "allocated", "backordered", "not_released", "released", "not_posted",
+    "overshipped", "suspended",
+)  # fmt: skip
+"""The states of an order that the ERP holds and nobody is done with, in which news is taken."""
 
 ORDER: Final = Lifecycle(
     name="order",
@@ -49,22 +55,99 @@ ORDER: Final = Lifecycle(
         ("mispriced", "amount_accepted"): "confirmed",
         ("mispriced", "retried"): "accepted",
         ("mispriced", "cancelled"): "withdrawing",
-        # Confirmed: the next thing done is the order in the warehouse.
+        # Held for the price: whoever may approves it, and the rest is checked as ever.
+        ("held", "approved"): "provisional",
+        # Confirmed: the goods are allocated, or released at once where the warehouse allocates.
         ("confirmed", "released_to_warehouse"): "released",
+        ("confirmed", "allocated"): "allocated",
+        ("confirmed", "waits_for_stock"): "backordered",
         ("confirmed", "warehouse_refused"): "not_released",
+        ("confirmed", "hold_set"): "suspending",
         ("confirmed", "cancelled"): "withdrawing",
+        # Allocated: one fulfilment order after the other, one a warehouse.
+        ("allocated", "released_in_part"): "allocated",
+        ("allocated", "released_to_warehouse"): "released",
+        ("allocated", "waits_for_stock"): "backordered",
+        ("allocated", "warehouse_refused"): "not_released",
+        ("allocated", "hold_set"): "suspending",
+        ("allocated", "cancelled"): "withdrawing",
+        # Backordered: looked for until stock arrives; the rest may be with the warehouse.
+        ("backordered", "stock_arrived"): "confirmed",
+        ("backordered", "goods_left"): "posting",
+        ("backordered", "shipped_too_much"): "overshipped",
+        ("backordered", "warehouse_refused"): "not_released",
+        ("backordered", "hold_set"): "suspending",
+        ("backordered", "cancelled"): "withdrawing",
+        # The warehouse refused, or took it back by itself: somebody decides.
         ("not_released", "retried"): "confirmed",
+        ("not_released", "looked_for_again"): "allocated",
+        ("not_released", "goods_left"): "posting",
+        ("not_released", "shipped_too_much"): "overshipped",
+        ("not_released", "hold_set"): "suspending",
         ("not_released", "cancelled"): "withdrawing",
         # Released: what happens to the goods and the money is told to us.
-        ("released", "shipped_in_part"): "released",
-        ("released", "shipped"): "shipped",
-        ("released", "billed"): "released",
+        ("released", "goods_left"): "posting",
+        ("released", "shipped_too_much"): "overshipped",
+        ("released", "warehouse_refused"): "not_released",
+        ("released", "hold_set"): "suspending",
         ("released", "cancelled"): "withdrawing",
+        # Posting: the next thing done is the shipment in the ERP.
+        ("posting", "posted_in_part"): "released",
+        ("posting", "shipped"): "shipped",
+        ("posting", "settled"): "closed",
+        ("posting", "waits_for_stock"): "backordered",
+        ("posting", "rest_to_allocate"): "confirmed",
+        ("posting", "still_refused"): "not_released",
+        ("posting", "still_held"): "suspending",
+        ("posting", "shipped_too_much"): "overshipped",
+        ("posting", "not_posted"): "not_posted",
+        ("not_posted", "retried"): "posting",
+        ("not_posted", "goods_left"): "posting",
+        ("not_posted", "hold_set"): "suspending",
+        # More was shipped than was ordered: somebody decides, and the order goes on.
+        ("overshipped", "goods_left"): "posting",
+        ("overshipped", "shipped_too_much"): "overshipped",
+        ("overshipped", "seen_to"): "released",
+        ("overshipped", "shipped"): "shipped",
+        ("overshipped", "settled"): "closed",
+        ("overshipped", "waits_for_stock"): "backordered",
+        ("overshipped", "rest_to_allocate"): "confirmed",
+        ("overshipped", "still_held"): "suspending",
+        ("overshipped", "hold_set"): "suspending",
+        # Held in the ERP after it was confirmed: every open release is stopped, and let go later.
+        ("suspending", "stopped_picking"): "suspending",
+        ("suspending", "suspended"): "suspended",
+        ("suspending", "goods_to_post"): "posting",
+        ("suspending", "hold_lifted"): "resuming",
+        ("suspending", "cancelled"): "withdrawing",
+        ("suspended", "goods_left"): "posting",
+        ("suspended", "shipped_too_much"): "overshipped",
+        ("suspended", "warehouse_took_back"): "suspended",
+        ("suspended", "stop_again"): "suspending",
+        ("suspended", "hold_lifted"): "resuming",
+        ("suspended", "cancelled"): "withdrawing",
+        ("resuming", "let_go"): "resuming",
+        ("resuming", "resumed"): "released",
+        ("resuming", "rest_to_allocate"): "confirmed",
+        ("resuming", "waits_for_stock"): "backordered",
+        ("resuming", "goods_to_post"): "posting",
+        ("resuming", "shipped"): "shipped",
+        ("resuming", "settled"): "closed",
+        ("resuming", "hold_set"): "suspending",
+        ("resuming", "cancelled"): "withdrawing",
+        # News that changes nothing about what is done next.
+        **{(state, "hold_noted"): state for state in STANDING},
+        **{(state, "billed"): state for state in STANDING},
         ("shipped", "billed"): "shipped",
         ("shipped", "settled"): "closed",
-        # Taken back: what was done is undone, last first.
+        ("shipped", "shipped_too_much"): "overshipped",
+        # Taken back: what was done is undone, last first; unless the goods have left.
         ("withdrawing", "undone"): "withdrawing",
         ("withdrawing", "all_undone"): "cancelled",
+        ("withdrawing", "too_late"): "released",
+        ("withdrawing", "too_late_in_part"): "confirmed",
+        ("withdrawing", "too_late_on_hold"): "suspending",
+        ("withdrawing", "left_already"): "posting",
         ("withdrawing", "rollback_stopped"): "rollback_incomplete",
         ("rollback_incomplete", "retried"): "withdrawing",
         ("rollback_incomplete", "put_right_by_hand"): "cancelled",

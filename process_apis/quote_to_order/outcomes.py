@@ -1,23 +1,19 @@
 """What a call to another system leads to: the next move, another try, or somebody who must look."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final, TypeVar, assert_never
 
 import msgspec
 
 from contracts.canonical.ids import OrderId
+from contracts.canonical.order import Hold
 from contracts.outcomes import Conflict, Failure, Malformed, Rejected, Throttled, Unavailable
 from contracts.outcomes import in_doubt as is_in_doubt
 from contracts.ports.erp import ErpOrder
-from contracts.ports.wms import WarehouseOrder
-from process_apis.quote_to_order import remedies
-from process_apis.quote_to_order.records import (
-    CreditRecord,
-    OrderRecord,
-    Trouble,
-    changed,
-    order_view,
-)
+from process_apis.quote_to_order import goods, remedies
+from process_apis.quote_to_order.records import CreditRecord, OrderRecord, Trouble, changed
+from process_apis.quote_to_order.views import order_view
 from runtime.journal.incidents import Category, Incident
 from runtime.journal.process import (
     Again,
@@ -34,6 +30,9 @@ R = TypeVar("R", OrderRecord, CreditRecord)
 
 ERP_ORDER: Final = "erp.order"
 WMS_ORDER: Final = "wms.order"
+RESERVATION: Final = "inventory.reservation"
+RELEASING: Final = frozenset({"confirmed", "allocated"})
+"""The states in which the warehouse is asked to ship."""
 SYSTEMS: Final = {
     "business_central": "the ERP",
     "erp": "the ERP",
@@ -47,6 +46,24 @@ SYSTEMS: Final = {
 def system_words(system: str) -> str:
     """Name a system as a sales rep knows it."""
     return SYSTEMS.get(system, system)
+
+
+def pieces(quantity: Decimal) -> str:
+    """Say a quantity."""
+    return "1 piece" if quantity == 1 else f"{quantity.normalize():f} pieces"
+
+
+def goes_on(record: OrderRecord, at: datetime) -> OrderRecord:
+    """Answer an order that could not be taken back, as it is without the cancellation."""
+    held = next((hold for hold in record.erp_holds if hold.held), None)
+    return changed(
+        record,
+        at,
+        reason=None,
+        maybe_released=False,
+        hold=None if held is None else Hold(kind="credit", reason=held.reason, since=held.as_of),
+        fulfilment=goods.fulfilment_of(record),
+    )
 
 
 def told(
@@ -100,7 +117,8 @@ def stopped(
         trouble=trouble,
         stopped_in=process.state,
         maybe_placed=record.maybe_placed or (in_doubt and process.state == "accepted"),
-        maybe_released=record.maybe_released or (in_doubt and process.state == "confirmed"),
+        maybe_released=record.maybe_released or (in_doubt and process.state in RELEASING),
+        refused=record.refused or event == "warehouse_refused",
         **fields,
     )
     state = lifecycle.after(process.state, event)
@@ -237,34 +255,5 @@ def placed(
         says=(Says(text=f"Confirmed by the ERP as order {order.number}.", data=figures),),
         emits=(told("order.confirmed", process, after, context.now, state="confirmed"),),
         effect=effect,
-        closes_incident=True,
-    )
-
-
-def released(
-    process: Process[OrderRecord], context: StepContext, order: WarehouseOrder
-) -> Move[OrderRecord]:
-    """The warehouse may pick the order."""
-    after = changed(
-        process.data,
-        context.now,
-        fulfilment="released",
-        wms_number=order.number,
-        maybe_released=False,
-        trouble=None,
-    )
-    return Move(
-        event="released_to_warehouse",
-        data=after,
-        says=(
-            Says(
-                text=f"Released to the warehouse as {order.number}.",
-                data={"warehouseOrder": order.number, "found": order.found},
-            ),
-        ),
-        emits=(told("order.released", process, after, context.now, state="released"),),
-        effect=None
-        if stands(process, WMS_ORDER)
-        else Effect(name=WMS_ORDER, key=process.reference),
         closes_incident=True,
     )

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from contracts.ports.crm import Crm
 from contracts.ports.erp import Erp
+from contracts.ports.inventory import Inventory
 from contracts.ports.pricing_credit import PricingCredit
 from contracts.ports.wms import Wms
 from process_apis.quote_to_order.credits import CreditSteps
@@ -29,6 +30,7 @@ def process_types(
     settings: OrderSettings,
     exposure: OpenExposure,
     queries: OrderQueries,
+    inventory: Inventory | None = None,
 ) -> tuple[ProcessType[Any], ...]:
     """Answer the process types that the journal must know to carry orders and credits."""
     orders = OrderSteps(
@@ -39,6 +41,7 @@ def process_types(
         settings=settings,
         exposure=exposure,
         queries=queries,
+        inventory=inventory,
     )
     credits_ = CreditSteps(erp=erp, queries=queries, settings=settings)
     return (

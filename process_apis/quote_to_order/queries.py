@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from contracts.canonical.ids import CustomerId
 from contracts.canonical.order import CreditState
+from process_apis.quote_to_order.lifecycle import STANDING
 from process_apis.quote_to_order.records import AgreedLine, Match, Trouble
 from runtime.journal.codec import Types
 from runtime.journal.incidents import Category
@@ -301,5 +302,5 @@ def _remembered(row: Any) -> SoldOrder | Claim:
     )
 
 
-CONFIRMED: Final = frozenset({"confirmed", "not_released", "released", "shipped", "closed"})
+CONFIRMED: Final = frozenset({*STANDING, "posting", "suspending", "resuming", "shipped", "closed"})
 """The states in which the ERP holds the order."""

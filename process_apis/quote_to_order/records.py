@@ -1,29 +1,24 @@
-"""What the journal keeps of an order and of a credit, and the views made of it."""
+"""What the journal keeps of an order and of a credit. `views` shows it to the channels."""
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
 
-from contracts.canonical.ids import CustomerId, ItemId, OrderId, SystemId
-from contracts.canonical.money import Money, line_amount
+from contracts.canonical.ids import CustomerId, ItemId
 from contracts.canonical.order import (
     Billing,
     Commercial,
     CreditState,
     Fulfilment,
     Hold,
-    Order,
-    OrderException,
-    OrderLine,
     OrderRequest,
 )
 from contracts.canonical.party import Address
 from contracts.canonical.pricing import PriceBasis
-from process_apis.quote_to_order.remedies import exception_of
-from runtime.journal.process import Process
+from process_apis.quote_to_order import axes
 
 NOBODY: Final = CustomerId("cust_")
 """The customer of a deal that has not been fetched yet."""
@@ -56,6 +51,54 @@ class Trouble(Struct, frozen=True, kw_only=True):
     at: datetime
 
 
+LineShare = tuple[int, Decimal]
+"""A line, by its number, and how much of it."""
+
+
+class ReleaseRecord(Struct, frozen=True, array_like=True):
+    """One fulfilment order. `leaving`: the warehouse could not stop it any more."""
+
+    reference: str
+    warehouse: str | None
+    lines: tuple[LineShare, ...]
+    state: Literal["planned", "open", "leaving", "suspended", "shipped", "cancelled"] = "planned"
+    number: str | None = None
+
+
+class ShipmentRecord(Struct, frozen=True, array_like=True):
+    """Goods that left together. `posted`: the ERP knows, under `erp_number` if it said one."""
+
+    id: str
+    warehouse: str
+    release: str
+    lines: tuple[LineShare, ...]
+    shipped_at: datetime
+    tracking: tuple[str, ...] = ()
+    carrier: str | None = None
+    posted: bool = False
+    erp_number: str | None = None
+
+
+class InvoiceRecord(Struct, frozen=True, array_like=True):
+    """An invoice of the ERP. Amounts are in the order's currency; `remaining` only ever falls."""
+
+    number: str
+    net: Decimal
+    gross: Decimal
+    remaining: Decimal
+    invoice_date: date
+    due_date: date | None = None
+
+
+class ErpHold(Struct, frozen=True, array_like=True):
+    """The last that was heard of one kind of hold in the ERP."""
+
+    kind: str
+    held: bool
+    reason: str
+    as_of: datetime
+
+
 class OrderRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An order as the journal keeps it. Amounts are in `currency`."""
 
@@ -86,7 +129,6 @@ class OrderRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     erp_net: Decimal | None = None
     """What the ERP says it comes to, where that is another amount than ours."""
     wms_number: str | None = None
-    invoiced: Decimal = Decimal(0)
     warehouse: str | None = None
     request: OrderRequest | None = None
     """What was asked for, kept while it may have to be checked again."""
@@ -99,6 +141,21 @@ class OrderRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why it is taken back."""
     prices_accepted: bool = False
     """Sales accepted the prices that were told, whatever the ERP's are now."""
+    placed_by: str | None = None
+    """The person who placed it, where the channel names one."""
+    releases: tuple[ReleaseRecord, ...] = ()
+    """Empty while the whole order is one fulfilment order, under the order's own reference."""
+    backorder: tuple[LineShare, ...] = ()
+    """What no warehouse had when it was last tried to allocate."""
+    rounds: int = 0
+    """How many times stock was reserved and the reservation used up, or found to be empty."""
+    refused: bool = False
+    """The warehouse refused what is not released yet, or took a release back by itself."""
+    shipments: tuple[ShipmentRecord, ...] = ()
+    excess: str | None = None
+    """What was shipped beyond the order, in words, until somebody has seen to it."""
+    erp_holds: tuple[ErpHold, ...] = ()
+    invoices: tuple[InvoiceRecord, ...] = ()
 
 
 class Match(Struct, frozen=True, array_like=True):
@@ -157,148 +214,15 @@ def commercial_of(state: str, record: OrderRecord | CreditRecord) -> Commercial:
     return COMMERCIAL_OF.get(state, "confirmed")
 
 
-def order_of(process: Process[OrderRecord]) -> Order:
-    """Show an order as it stands."""
-    return order_view(
-        process.data,
-        order=OrderId(process.id),
-        reference=process.reference,
-        state=process.state,
-        revision=process.revision,
-        updated_at=process.updated_at,
-        exception=exception_of(process),
-    )
+def changed(record: OrderRecord, now: datetime, **fields: Any) -> OrderRecord:
+    """Answer the record as it is when a new state is entered at `now`.
 
-
-def order_view(
-    record: OrderRecord,
-    *,
-    order: OrderId,
-    reference: str,
-    state: str,
-    revision: int,
-    updated_at: datetime,
-    exception: OrderException | None = None,
-) -> Order:
-    """Show an order's record as the canonical order."""
-    currency = record.currency
-    tax = None if record.tax is None else Money(amount=record.tax, currency=currency)
-    known_as = []
-    if record.erp_number is not None:
-        known_as.append(SystemId(system="bc", id=record.erp_number))
-    if record.wms_number is not None:
-        known_as.append(SystemId(system="wms", id=record.wms_number))
-    if record.quote is not None:
-        known_as.append(SystemId(system="sf", id=record.quote.removeprefix("sf:")))
-    return Order(
-        id=order,
-        reference=reference,
-        customer=record.customer,
-        customer_name=record.customer_name,
-        currency=currency,
-        lines=lines_view(record.lines, currency),
-        net_amount=Money(amount=record.net, currency=currency),
-        tax_amount=tax,
-        gross_amount=None
-        if tax is None
-        else Money(amount=record.net + tax.amount, currency=currency),
-        commercial=commercial_of(state, record),
-        credit=record.credit,
-        fulfilment=record.fulfilment,
-        billing=record.billing,
-        channel=record.channel,
-        placed_at=record.placed_at,
-        updated_at=updated_at,
-        revision=revision,
-        po_number=record.po_number,
-        order_date=record.order_date,
-        requested_delivery_date=record.requested_delivery_date,
-        ship_to=record.ship_to,
-        warehouse=record.warehouse,
-        hold=record.hold,
-        exception=exception,
-        known_as=tuple(known_as),
-        quote=record.quote,
-    )
-
-
-def credit_of(process: Process[CreditRecord]) -> Order:
-    """Show a credit as it stands."""
-    return credit_view(
-        process.data,
-        order=OrderId(process.id),
-        reference=process.reference,
-        state=process.state,
-        revision=process.revision,
-        updated_at=process.updated_at,
-        exception=exception_of(process),
-    )
-
-
-def credit_view(
-    record: CreditRecord,
-    *,
-    order: OrderId,
-    reference: str,
-    state: str,
-    revision: int,
-    updated_at: datetime,
-    exception: OrderException | None = None,
-) -> Order:
-    """Show a credit in the shape of an order, as the channels are answered."""
-    memo = record.memo_number
-    return Order(
-        id=order,
-        reference=reference,
-        customer=record.customer,
-        customer_name=record.customer_name,
-        currency=record.currency,
-        lines=lines_view(record.lines, record.currency),
-        net_amount=Money(amount=record.net, currency=record.currency),
-        tax_amount=None,
-        gross_amount=None,
-        commercial=commercial_of(state, record),
-        credit="unchecked",
-        fulfilment="not-released",
-        billing="credited" if state == "credited" else "not-invoiced",
-        channel=record.channel,
-        placed_at=record.placed_at,
-        updated_at=updated_at,
-        revision=revision,
-        po_number=record.po_number,
-        order_date=record.order_date,
-        exception=exception,
-        known_as=() if memo is None else (SystemId(system="bc", id=memo),),
-    )
-
-
-def view_of(process: Process[OrderRecord] | Process[CreditRecord]) -> Order:
-    """Show an order or a credit."""
-    if isinstance(process.data, CreditRecord):
-        return credit_of(process)
-    return order_of(process)
-
-
-def lines_view(lines: tuple[AgreedLine, ...], currency: str) -> tuple[OrderLine, ...]:
-    """Show lines with their amounts."""
-    return tuple(
-        OrderLine(
-            number=number,
-            item=line.item,
-            description=line.description or line.item.removeprefix("item_"),
-            quantity=line.quantity,
-            unit_price=Money(amount=line.unit_price, currency=currency),
-            net_amount=Money(
-                amount=line_amount(line.quantity, line.unit_price, currency), currency=currency
-            ),
-            basis=line.basis,
-            shipped=line.shipped,
-            invoiced=line.invoiced,
-        )
-        for number, line in enumerate(lines, 1)
-    )
-
-
-def changed(record: OrderRecord, now: datetime, **fields: object) -> OrderRecord:
-    """Answer the record as it is when a new state is entered at `now`."""
+    An axis changes by its own table: raises `UndefinedMove` for a change that the table lacks.
+    """
+    if "credit" in fields:
+        axes.credit_after(record.credit, fields["credit"])
+    if "fulfilment" in fields:
+        axes.fulfilment_after(record.fulfilment, fields["fulfilment"])
+    if "billing" in fields:
+        axes.billing_after(record.billing, fields["billing"])
     return msgspec.structs.replace(record, since=now, **fields)

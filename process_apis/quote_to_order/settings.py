@@ -11,6 +11,7 @@ from contracts.ports.pricing_credit import Part
 from runtime.journal.process import Lane
 
 Pricing = Literal["honour", "tolerance", "ignore"]
+Allocating = Literal["here", "warehouse"]
 
 
 class ChannelPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +21,10 @@ class ChannelPolicy(msgspec.Struct, frozen=True, kw_only=True):
     ERP's price, give or take the fraction `tolerance`; `ignore` puts the ERP's prices on the
     order. `checks` are the parts looked at before an order is accepted. With `holds_over_limit`
     an order over the credit limit is accepted and held, else it is refused.
+
+    `allocation`: `here` reserves stock for a confirmed order, splits it by warehouse and waits for
+    what nobody has; `warehouse` leaves all of that to the warehouse. Without `partial_delivery` an
+    order that is allocated here waits until all of it is there.
     """
 
     pricing: Pricing
@@ -27,6 +32,8 @@ class ChannelPolicy(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Part, ...] = ("price", "credit", "tax")
     holds_over_limit: bool = True
     lane: Lane = Lane.CAPTURE
+    allocation: Allocating = "here"
+    partial_delivery: bool = True
 
 
 CHANNELS: Mapping[str, ChannelPolicy] = {
@@ -34,7 +41,9 @@ CHANNELS: Mapping[str, ChannelPolicy] = {
     "crm": ChannelPolicy(
         pricing="tolerance", tolerance=Decimal("0.02"), checks=("price", "credit")
     ),
-    "order-file": ChannelPolicy(pricing="honour", checks=("credit",), lane=Lane.BULK),
+    "order-file": ChannelPolicy(
+        pricing="honour", checks=("credit",), lane=Lane.BULK, allocation="warehouse"
+    ),
 }
 """The policies of the channels there are, unless the configuration says otherwise."""
 
@@ -54,6 +63,10 @@ class OrderSettings(msgspec.Struct, frozen=True, kw_only=True):
     than the longest time a system is waited for."""
     longest_wait: timedelta = timedelta(seconds=25)
     """The longest `Prefer: wait` that is honoured."""
+    reserve_for: timedelta = timedelta(hours=24)
+    """How long stock is kept for a confirmed order that cannot be released."""
+    stock_poll_every: timedelta = timedelta(minutes=5)
+    """How often it is looked whether stock has come that an order waits for."""
     deal_poll_every: timedelta = timedelta(seconds=30)
     deal_poll_overlap: timedelta = timedelta(minutes=5)
 

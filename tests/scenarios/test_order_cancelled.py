@@ -4,10 +4,8 @@ import asyncio
 
 import pytest
 
-from contracts.canonical.documents import Shipment, ShippedLine
 from contracts.outcomes import Rejected
 from contracts.problems import ProblemError
-from process_apis.quote_to_order.signals import GOODS_SHIPPED
 from tests.scenarios.world import an_order
 
 pytestmark = pytest.mark.anyio
@@ -72,7 +70,7 @@ async def test_what_has_been_shipped_cannot_be_cancelled(world):
     """The goods are gone; they can only be returned."""
     reply = await world.place(an_order(("1896-S", 5)))
     order = await world.reaches(reply.body.id, fulfilment="released")
-    await ships(world, order, 2)
+    await world.ships(order, ("1896-S", 2))
     await world.reaches(order.id, fulfilment="partially-shipped")
 
     with pytest.raises(ProblemError) as refused:
@@ -86,10 +84,10 @@ async def test_a_shipment_in_parts_leaves_the_rest_open(world):
     reply = await world.place(an_order(("1896-S", 5)), key="PARTS")
     order = await world.reaches(reply.body.id, fulfilment="released")
 
-    await ships(world, order, 2)
+    await world.ships(order, ("1896-S", 2))
     order = await world.reaches(order.id, fulfilment="partially-shipped")
     assert order.lines[0].shipped == 2
-    await ships(world, order, 3)
+    await world.ships(order, ("1896-S", 3))
 
     await world.reaches(order.id, fulfilment="shipped")
     await world.crm_shows("PARTS", "left the warehouse")
@@ -119,16 +117,3 @@ async def test_a_cancellation_while_the_erp_is_in_doubt_takes_back_what_may_be_t
     assert world.erp.orders == {}
     assert world.erp.ledger == [("order", "DOUBT"), ("cancel", "DOUBT")]
     await world.closes()
-
-
-async def ships(world, order, pieces):
-    import msgspec
-
-    shipment = Shipment(
-        id=f"SHIP-{pieces}",
-        order=order.id,
-        warehouse="EAST",
-        lines=(ShippedLine(item=order.lines[0].item, quantity=pieces),),
-        shipped_at=world.clock.now(),
-    )
-    await world.journal.signal(order.id, GOODS_SHIPPED, msgspec.to_builtins(shipment), shipment.id)

@@ -13,7 +13,14 @@ from random import Random
 import msgspec
 
 from contracts.canonical.credit import CreditPosition
-from contracts.canonical.documents import CreditMemo, Quote
+from contracts.canonical.documents import (
+    CreditMemo,
+    Invoice,
+    Payment,
+    Quote,
+    Shipment,
+    ShippedLine,
+)
 from contracts.canonical.ids import CustomerId, SystemId, customer_id, item_id
 from contracts.canonical.item import Item
 from contracts.canonical.money import line_amount, money
@@ -23,6 +30,7 @@ from contracts.canonical.pricing import PriceLadder, PriceStep
 from contracts.canonical.stock import StockAt, StockPosition
 from contracts.canonical.tax import TaxAssessment, TaxLine
 from contracts.context import CallContext, calling
+from contracts.events.taxonomy import HoldChanged
 from contracts.outcomes import CallFailedError, Rejected, Throttled, Unavailable
 from contracts.ports.crm import (
     AccountLink,
@@ -38,6 +46,7 @@ from contracts.ports.erp import (
     ErpOrder,
     ExchangeRate,
     ItemPage,
+    PostedShipment,
     PriceLadders,
 )
 from contracts.ports.pricing_credit import PriceCheck, QuoteCheck, WantedLine
@@ -62,6 +71,12 @@ from process_apis.pricing_credit.settings import PricingSettings
 from process_apis.quote_to_order.build import QuoteToOrder
 from process_apis.quote_to_order.exposure import OpenExposure
 from process_apis.quote_to_order.settings import OrderSettings
+from process_apis.quote_to_order.signals import (
+    GOODS_SHIPPED,
+    HOLD_CHANGED,
+    INVOICE_PAID,
+    INVOICE_POSTED,
+)
 from runtime.journal.crash_points import CrashPoints
 from runtime.journal.journal import Journal
 from runtime.journal.worker import Worker
@@ -137,6 +152,8 @@ class Erp(Vendor):
         self.overdue: dict[str, Decimal] = {}
         self.orders: dict[str, ErpOrder] = {}
         self.memos: dict[str, CreditMemo] = {}
+        self.shipped: dict[str, dict] = {}
+        self.shipments = 0
         self.adds_to_amounts = Decimal(0)
         self.adds_to_memos = Decimal(0)
 
@@ -255,6 +272,23 @@ class Erp(Vendor):
             self.did("cancel", body.reference)
         return Cancelled(was_there=there)
 
+    async def post_shipment(self, body):
+        await self.asked("post in doubt" if body.in_doubt else "post")
+        self.obeys()
+        if body.reference not in self.orders:
+            raise self.unknown("not-found")
+        wanted = {line.item: line.quantity for line in body.lines}
+        posted = self.shipped.setdefault(body.reference, {})
+        number = None
+        if any(quantity > posted.get(item, 0) for item, quantity in wanted.items()):
+            posted.update(wanted)
+            self.shipments += 1
+            number = f"S-SHPT{107000 + self.shipments}"
+        order = self.orders[body.reference].number
+        if number is not None:
+            self.did("shipment", body.reference)
+        return PostedShipment(number=number, order_number=order, complete=False)
+
     async def create_credit_memo(self, body):
         await self.asked("memo")
         self.obeys()
@@ -276,6 +310,9 @@ class Wms(Vendor):
         super().__init__("shiphero", clock)
         self.stock_of: dict[str, dict[str, int]] = {}
         self.releases: dict[str, WarehouseOrder] = {}
+        self.asked_to_ship = {}
+        self.held: set[str] = set()
+        self.gone: set[str] = set()
 
     async def stock(self, body):
         await self.asked("stock")
@@ -300,6 +337,7 @@ class Wms(Vendor):
         if body.reference in self.releases:
             return msgspec.structs.replace(self.releases[body.reference], found=True)
         self.words[body.reference] = [line.description for line in body.lines]
+        self.asked_to_ship[body.reference] = body
         self.releases[body.reference] = WarehouseOrder(
             id=f"w-{body.reference}",
             number=f"W{len(self.releases) + 1:06}",
@@ -310,9 +348,27 @@ class Wms(Vendor):
         self.did("release", body.reference)
         return self.releases[body.reference]
 
+    async def hold_release(self, body):
+        await self.asked("hold" if body.held else "let go")
+        self.obeys()
+        if body.reference not in self.releases:
+            raise self.unknown("not-found")
+        if body.reference in self.gone:
+            raise CallFailedError(
+                Rejected(system=self.name, reason="business-rule", detail="it has shipped")
+            )
+        if body.held is not (body.reference in self.held):
+            (self.held.add if body.held else self.held.discard)(body.reference)
+            self.did("hold" if body.held else "let go", body.reference)
+        return self.releases[body.reference]
+
     async def cancel_release(self, body):
         await self.asked("cancel")
         self.obeys()
+        if body.reference in self.gone:
+            raise CallFailedError(
+                Rejected(system=self.name, reason="order-not-cancellable", detail="it has shipped")
+            )
         there = self.releases.pop(body.reference, None) is not None
         if there:
             self.did("cancel", body.reference)
@@ -326,6 +382,7 @@ class Crm(Vendor):
         self.accounts: dict[str, str] = {}
         self.products: dict[str, str] = {}
         self.told: dict[str, list] = {}
+        self.documents: dict[str, dict] = {}
 
     async def get_deal(self, reference):
         await self.asked("deal")
@@ -351,6 +408,14 @@ class Crm(Vendor):
         await self.asked("reports")
         for report in body.reports:
             self.told.setdefault(report.reference, []).append(report)
+        return ReportResults(
+            results=tuple(ReportResult(reference=r.reference, done=True) for r in body.reports)
+        )
+
+    async def report_documents(self, body):
+        await self.asked("documents")
+        for report in body.reports:
+            self.documents.setdefault(report.reference, {})[report.number] = report
         return ReportResults(
             results=tuple(ReportResult(reference=r.reference, done=True) for r in body.reports)
         )
@@ -546,6 +611,70 @@ class World:
     async def cancels(self, order_id, reason="the customer changed its mind"):
         with self.call(consumer="rep", key=self.key()):
             return await self.orders.cancel(order_id, Cancellation(reason=reason))
+
+    # What the systems tell.
+
+    async def hears(self, order_id, name, data, key):
+        """A signal reaches an order; what it carries is told in the words of the contract."""
+        await self.journal.signal(order_id, name, msgspec.to_builtins(data), key)
+
+    async def ships(self, order, *lines, release=None, warehouse="EAST", package=None, **fields):
+        """Goods leave a warehouse, and it tells so: (item, quantity) lines."""
+        self._keys += 1
+        reference = release or order.reference
+        self.wms.gone.add(reference)
+        shipment = Shipment(
+            id=package or f"PACKAGE-{self._keys}",
+            order=reference,
+            warehouse=warehouse,
+            lines=tuple(ShippedLine(item=item_id(i), quantity=Decimal(n)) for i, n in lines),
+            shipped_at=fields.pop("shipped_at", None) or self.clock.now(),
+            **fields,
+        )
+        await self.hears(order.id, GOODS_SHIPPED, shipment, f"shipped:{shipment.id}")
+        return shipment
+
+    async def bills(self, order, number, net, *, gross=None, remaining=None, key=None, **fields):
+        """The ERP posts an invoice, or tells of one again."""
+        gross = gross or net
+        invoice = Invoice(
+            number=number,
+            order_number=None,
+            customer=order.customer,
+            lines=fields.pop("lines", ()),
+            net_amount=money(net, "GBP"),
+            gross_amount=money(gross, "GBP"),
+            remaining=money(gross if remaining is None else remaining, "GBP"),
+            state=fields.pop("state", "open"),
+            invoice_date=fields.pop("invoice_date", None) or self.clock.now().date(),
+            **fields,
+        )
+        await self.hears(order.id, INVOICE_POSTED, invoice, key or f"invoice:{number}")
+
+    async def pays(self, order, number, amount, *, remaining=None, key=None):
+        """Money comes in for an invoice."""
+        payment = Payment(
+            invoice=number,
+            amount=money(amount, "GBP"),
+            received_on=self.clock.now().date(),
+            remaining=None if remaining is None else money(remaining, "GBP"),
+        )
+        await self.hears(order.id, INVOICE_PAID, payment, key or f"paid:{number}:{remaining}")
+
+    async def holds(self, order, reason="30 days overdue", *, held=True, as_of=None, **fields):
+        """Finance holds the order in the ERP, or lets go."""
+        self._keys += 1
+        change = HoldChanged(
+            held=held,
+            kind=fields.pop("kind", "order-in-review"),
+            reason=reason,
+            as_of=as_of or self.clock.now(),
+            reference=order.reference,
+        )
+        await self.hears(order.id, HOLD_CHANGED, change, f"hold:{self._keys}")
+
+    async def lets_go(self, order, **fields):
+        await self.holds(order, held=False, reason="released", **fields)
 
     async def exceptions(self, **query):
         return (await self.operations.list_exceptions(ExceptionQuery(**query))).exceptions
