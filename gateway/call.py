@@ -140,6 +140,7 @@ class Call:
         "repeated",
         "reply",
         "scope",
+        "shed",
         "started",
         "streaming",
         "traceparent",
@@ -183,6 +184,8 @@ class Call:
         self.claim: Any = None
         self.permit: Any = None
         self.quota: Any = None
+        self.shed = False
+        """Holds a place that `shed` gave it."""
         self.context: CallContext | None = None
         self.reply: Reply | None = None
         self.bytes_out = 0

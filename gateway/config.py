@@ -16,7 +16,7 @@ from contracts.problems import Fault
 from gateway.call import ConfigFault
 from gateway.faults import Checker, choices, nearest
 from gateway.policies.guard import GuardLimits
-from gateway.resilience import CircuitSettings
+from gateway.resilience import CircuitSettings, ShedSettings
 from gateway.routes import Operation
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -81,8 +81,8 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Keys come from `jwks_uri`, else from the document that `discovery` names (OpenID Connect
     Discovery 1.0, or RFC 8414 for `oauth`). They are fetched again after `fresh_seconds`, used for
-    `stale_seconds` while the issuer is down, and for unknown key names asked for less and less
-    often, down to every `cooldown_seconds`.
+    `stale_seconds` while the issuer is down, and for unknown key names asked for at most every
+    `cooldown_seconds`.
     """
 
     url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^?#]+$")]
@@ -93,7 +93,7 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     discovery: Literal["openid", "oauth"] = "openid"
     fresh_seconds: Annotated[float, msgspec.Meta(ge=10, le=86_400)] = 600.0
     stale_seconds: Annotated[float, msgspec.Meta(ge=60, le=604_800)] = 86_400.0
-    cooldown_seconds: Annotated[float, msgspec.Meta(ge=1, le=300)] = 30.0
+    cooldown_seconds: Annotated[float, msgspec.Meta(ge=0.1, le=300)] = 1.0
     leeway_seconds: Annotated[float, msgspec.Meta(ge=0, le=120)] = 30.0
     scope_claim: str = "scope"
     consumer_claim: str = "client_id"
@@ -151,6 +151,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     issuer: BuiltInIssuer = BuiltInIssuer()
     idempotency: IdempotencySettings = IdempotencySettings()
     shield: ShieldSettings = ShieldSettings()
+    shed: ShedSettings = ShedSettings()
 
 
 class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -26,6 +26,7 @@ from gateway.policies.guard import Guard
 from gateway.policies.idempotency import Idempotency
 from gateway.policies.lifecycle import Lifecycle
 from gateway.policies.quota import Quota
+from gateway.policies.shed import Shed
 from gateway.policies.shield import Shield
 from gateway.policies.validate import Validate
 from gateway.records import Records
@@ -64,6 +65,7 @@ class _Routed:
             *of["correlate"].compile(operation),
             *self._guard.compile(operation),
             *self._shield.compile(operation),
+            *of["shed"].compile(operation),
             *(step for name in first if name in of for step in of[name].compile(operation)),
             *self._guard.compile_body(operation),
             *(step for name in then if name in of for step in of[name].compile(operation)),
@@ -169,6 +171,7 @@ def build_gateway(
         "authenticate": identity.authenticate,
         "authorize": identity.authorize,
         "lifecycle": Lifecycle(clock=clock, metrics=metrics),
+        "shed": Shed(settings.shed, clock=clock, remote=_remote(upstreams), limits=lasting.limits),
         "quota": Quota(
             config.plans,
             clock=clock,

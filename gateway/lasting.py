@@ -9,6 +9,7 @@ from gateway.policies.quota import LocalMeter
 from gateway.policies.shield import Standing
 from gateway.records import Metrics
 from runtime.clock import Clock
+from runtime.guard.limit import AdaptiveLimit
 
 
 class Lasting:
@@ -19,6 +20,7 @@ class Lasting:
         self.meter = LocalMeter(clock)
         self.standing = Standing()
         self.flights: Flights = {}
+        self.limits: dict[str, AdaptiveLimit] = {}
         self.draining = False
         self.in_flight = 0
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 
 from runtime.guard import BreakerSettings
+from runtime.guard.limit import LimitSettings
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -31,3 +32,15 @@ class RepeatSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     retry_share: Annotated[float, msgspec.Meta(ge=0, le=0.15)] = 0.1
     hedge_share: Annotated[float, msgspec.Meta(ge=0, le=0.05)] = 0.05
     least_hedge_seconds: Seconds = 0.005
+
+
+class ShedSettings(LimitSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Load shedding: bounds of the calls under way, and how late the event loop may run."""
+
+    enabled: bool = True
+    least: Count = 16
+    first: Count = 1_024
+    most: Count = 4_096
+    tolerance: Annotated[float, msgspec.Meta(gt=1)] = 2.0
+    window_seconds: Seconds = 0.1
+    late_seconds: Seconds = 0.02
