@@ -37,7 +37,8 @@ ALGORITHMS: Final = frozenset({*_RSA_ALGORITHMS, "ES256", "ES384", "ES512", "EdD
 _RSA_BITS: Final = (2048, 8192)
 _LEAST_EXPONENT: Final = 65537
 _LONGEST_KID: Final = 256
-_FIRST_PAUSE_SECONDS: Final = 0.5
+_FIRST_PAUSE_SECONDS: Final = 0.25
+_LONGEST_PAUSE_SECONDS: Final = 30.0
 _PATIENCE_SECONDS: Final = 2.0
 _MOST_KEYS: Final = 256
 """An issuer signs with one key and publishes a few; importing thousands would hold everybody up."""
@@ -129,7 +130,7 @@ def import_key(jwk: Any) -> VerifyingKey:
         raise KeyRefusedError("not-a-key") from error
     stated = jwk.get("alg")
     if stated is not None:
-        if stated not in algorithms:
+        if not isinstance(stated, str) or stated not in algorithms:
             raise KeyRefusedError("alg-contradicts-key")
         algorithms = frozenset({stated})
     return VerifyingKey(kid=kid, algorithms=algorithms, key=key)
@@ -215,11 +216,10 @@ class KeysUnavailableError(Exception):
 class RemoteKeys:
     """An issuer's JWKS: one fetch at a time, stale keys served while the issuer is down.
 
-    An unknown `kid` asks the issuer. Each time that brings nothing new the pause before the next
-    doubles, from half a second to the cooldown, so that a flood of invented names costs it next to
-    nothing. Whoever comes in a short pause waits for its end, because the key that signed may be
-    newer than what was fetched. In a long one, with too many waiting, or without any usable key,
-    `KeysUnavailableError` says that nothing can be told: a right token is never called wrong.
+    An unknown `kid` asks the issuer, at most once per cooldown, so that a flood of invented names
+    costs it next to nothing. Whoever comes within it waits for the next fetch, because the key that
+    signed may be newer than what was fetched. Only with the issuer down, or too many waiting, does
+    `KeysUnavailableError` say that nothing can be told: a right token is never called wrong.
     """
 
     def __init__(
@@ -233,8 +233,8 @@ class RemoteKeys:
         discovery: str = "openid",
         fresh_seconds: float = 600.0,
         stale_seconds: float = 86_400.0,
-        cooldown_seconds: float = 30.0,
-        most_waiting: int = 64,
+        cooldown_seconds: float = 1.0,
+        most_waiting: int = 1_000,
     ) -> None:
         self._issuer = issuer
         self._jwks_uri = jwks_uri
@@ -249,7 +249,7 @@ class RemoteKeys:
         self._keys: dict[str | None, VerifyingKey] = {}
         self._fetched = float("-inf")
         self._asked = float("-inf")
-        self._fruitless = 0
+        self._failures = 0
         self._waiting = 0
         self._running: asyncio.Task[None] | None = None
         self._next: asyncio.Task[None] | None = None
@@ -318,15 +318,14 @@ class RemoteKeys:
         self._next = None
 
     def _rest(self) -> float:
-        """Answer the seconds until the issuer may be asked: soon, and later each time in vain."""
-        pause = min(self._cooldown, _FIRST_PAUSE_SECONDS * 2.0**self._fruitless)
+        """Answer the seconds until the issuer may be asked: later each time it has failed."""
+        pause = self._cooldown
+        if self._failures:
+            pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0**self._failures)
         return self._asked + pause - self._clock.monotonic()
 
     def _refresh(self) -> asyncio.Task[None]:
-        now = self._clock.monotonic()
-        if now - self._asked > 2 * self._cooldown:
-            self._fruitless = 0
-        self._asked = now
+        self._asked = self._clock.monotonic()
         self._running = asyncio.get_running_loop().create_task(self._load())
         self._running.add_done_callback(self._done)
         return self._running
@@ -348,12 +347,12 @@ class RemoteKeys:
         if not keys:
             self._failed("no-usable-key")  # garbage does not displace keys that work
             return
-        self._fruitless = 0 if keys.keys() - self._keys.keys() else min(self._fruitless + 1, 16)
+        self._failures = 0
         self._keys = keys
         self._fetched = self._clock.monotonic()
 
     def _failed(self, error: str) -> None:
-        self._fruitless = min(self._fruitless + 1, 16)
+        self._failures = min(self._failures + 1, 16)
         self._records.event("issuer_keys_not_fetched", issuer=self._issuer, error=error)
 
     async def _discovered(self) -> str:

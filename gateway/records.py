@@ -34,6 +34,8 @@ class AccessRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     bytes_out: int = 0
     policy: str | None = None
     reason: str | None = None
+    stage: str | None = None
+    """`deprecated` or `sunset` where the operation is going away or gone."""
 
 
 class Records(Protocol):

@@ -63,12 +63,14 @@ class Correlate:
     def compile(self, operation: Operation) -> tuple[Step, ...]:
         """Apply to every operation."""
         bound = self._metrics.bind(operation.key)
+        state = operation.terms.lifecycle.state
+        stage = None if state == "active" else state
         return (
             Step(
                 self.name,
                 ask=self._ask,
                 tell=self._tell,
-                release=lambda call: self._record(call, bound),
+                release=lambda call: self._record(call, bound, stage),
                 explain=lambda _: Finding(
                     policy=self.name, verdict="pass", because="a correlation id is minted"
                 ),
@@ -107,7 +109,7 @@ class Correlate:
     def _tell(self, call: Call, reply: Reply) -> None:
         reply.headers.append((_CORRELATION, call.correlation_id.encode()))
 
-    def _record(self, call: Call, bound: OperationMetrics) -> None:
+    def _record(self, call: Call, bound: OperationMetrics, stage: str | None) -> None:
         reply = call.reply
         status = reply.status if reply is not None else CLIENT_GONE
         seconds = self._clock.monotonic() - call.started
@@ -132,6 +134,7 @@ class Correlate:
                 bytes_out=call.bytes_out,
                 policy=reply.policy if reply is not None else None,
                 reason=reply.reason if reply is not None else "client-gone",
+                stage=stage,
             )
         )
 
