@@ -5,9 +5,8 @@
 Ten thousand orders wait in the bulk lane, each one call away from done; the vendor, a process of
 its own on loopback, allows so many calls in any sliding window and counts each as it arrives. New
 urgent orders come in all the while. The vendor is the judge: told are the share of its allowance
-used once the first window is full (before, a drain is ahead of its rate) to the last queued call,
-the throttle answers it gave, the fullest its window ever was, and the longest an urgent order took
-from being accepted to being done.
+used in the whole windows from the first queued call on, the throttle answers it gave, the fullest
+any window ever was, and the longest an urgent order took from being accepted to being done.
 """
 
 import argparse
@@ -70,8 +69,8 @@ class Seen(msgspec.Struct, kw_only=True):
     queued: int = 0
     throttled: int = 0
     fullest: int = 0
-    steady: int = 0
-    """Calls admitted since the first window was full."""
+    by_window: list[int] = []
+    """Calls admitted in one window's length after the other, from the first queued call on."""
     first: float = 0.0
     last: float = 0.0
 
@@ -106,7 +105,9 @@ class Vendor:
         else:
             seen.queued += 1
             seen.first, seen.last = seen.first or now, now
-        seen.steady += now > seen.first + self.window.seconds
+        at = int((now - seen.first) // self.window.seconds) if seen.first else 0
+        seen.by_window += [0] * (at + 1 - len(seen.by_window))
+        seen.by_window[at] += 1
         await asyncio.sleep(self.takes)
         return b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n"
 
@@ -279,6 +280,7 @@ async def drained(plan: Plan, amount: int) -> dict[str, float]:
             standing = broker.standing()[0]
     await http.close()
     took = seen.last - seen.first
+    whole = seen.by_window[: int(took // plan.seconds)]
     return {
         "workers": plan.workers,
         "shared": standing.shared,
@@ -286,9 +288,7 @@ async def drained(plan: Plan, amount: int) -> dict[str, float]:
         "limit": plan.limit,
         "window_seconds": plan.seconds,
         "seconds": round(took, 2),
-        "allowance_used": round(
-            seen.steady / (plan.limit * (took - plan.seconds) / plan.seconds), 4
-        ),
+        "allowance_used": round(sum(whole) / (plan.limit * len(whole)), 4),
         "throttled": seen.throttled,
         "fullest_window": seen.fullest,
         "urgent_orders": len(waits),
@@ -333,8 +333,8 @@ def main(arguments: list[str] | None = None) -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=10_000)
-    parser.add_argument("--limit", type=int, default=3_400)
-    parser.add_argument("--window", type=float, default=20.0, help="seconds")
+    parser.add_argument("--limit", type=int, default=2_465)
+    parser.add_argument("--window", type=float, default=14.5, help="seconds")
     parser.add_argument("--takes", type=float, default=0.01, help="seconds a call takes")
     parser.add_argument("--workers", type=int, default=1)
     found = parser.parse_args(told)
