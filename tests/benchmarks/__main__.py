@@ -1,6 +1,7 @@
 """Every benchmark, one after the other: `make bench`."""
 
 from tests.benchmarks import (
+    budget_drain,
     cold_start,
     gateway_policies,
     journal_throughput,
@@ -16,6 +17,7 @@ def main() -> None:
     journal_throughput.main([])
     cold_start.main([])
     whole_orders.main([])
+    budget_drain.main([])
 
 
 if __name__ == "__main__":

@@ -256,7 +256,7 @@ async def urgent_orders(journal: Journal, waits: list[float]) -> None:
         await asyncio.sleep(URGENT_EVERY)
 
 
-async def drained(plan: Plan, amount: int) -> dict[str, float]:
+async def drained(plan: Plan, amount: int) -> dict[str, object]:
     """Queue the orders, start the workers, and answer what the vendor saw."""
     waits: list[float] = []
     http = HttpClient()
@@ -289,6 +289,7 @@ async def drained(plan: Plan, amount: int) -> dict[str, float]:
         "window_seconds": plan.seconds,
         "seconds": round(took, 2),
         "allowance_used": round(sum(whole) / (plan.limit * len(whole)), 4),
+        "by_window": whole,
         "throttled": seen.throttled,
         "fullest_window": seen.fullest,
         "urgent_orders": len(waits),
