@@ -37,8 +37,7 @@ bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
 
 campaigns: $(STAMP)
-	$(BIN)/python -m tests.crash.kill --kills 1000
-	$(BIN)/python -m tests.crash.keys --races 5000
+	$(BIN)/python -m tests.crash --size full --keep
 
 lock: $(STAMP)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate pyproject.toml -o requirements.lock

@@ -80,13 +80,18 @@ async def serve_process(settings: Settings, *, on_ready: OnReady) -> None:
         tier.close()
 
 
-async def work(settings: Settings, *, on_ready: OnReady) -> None:
+async def work(
+    settings: Settings,
+    *,
+    on_ready: OnReady = lambda: None,
+    parts: Parts = Parts(),  # noqa: B008  # immutable, and empty
+) -> None:
     """Carry processes on until a signal, answering only for its own health.
 
     Raises:
         gateway.config.ConfigError: the store is one that a single process has to itself.
     """
-    around = _begin(settings)
+    around = _begin(settings, parts)
     if _is_alone(around.configured):
         raise ConfigError([_not_shared()])
     below = systems(around)
@@ -163,12 +168,12 @@ async def serve_gateway(settings: Settings, *, on_ready: OnReady) -> None:
             await around.tracing.stop()
 
 
-def _begin(settings: Settings) -> Surroundings:
+def _begin(settings: Settings, parts: Parts = Parts()) -> Surroundings:  # noqa: B008  # immutable, and empty
     configure_logs(stream=log_stream(settings))
     return surroundings(
         settings,
         configuration(settings),
-        parts=Parts(),
+        parts=parts,
         crash_points=crash_points_of(settings),
     )
 

@@ -52,6 +52,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A `crossdock.toml`; without one the sandbox profile is run."""
     limits: bool = True
     """Whether the documented limits of the sandbox's vendors are kept."""
+    store_url: str | None = None
+    """Where the journal is, whatever the configuration says."""
+    redis_url: str | None = None
+    """Where what processes share for a while is, whatever the configuration says."""
     host: str = "127.0.0.1"
     """The address listened at."""
     node: str = "crossdock"
@@ -70,6 +74,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "data": addresses.data,
             "config": Path(config) if config else None,
             "limits": os.environ.get("CROSSDOCK_SANDBOX_LIMITS", "on") != "off",
+            "store_url": os.environ.get("CROSSDOCK_STORE_URL"),
+            "redis_url": os.environ.get("CROSSDOCK_REDIS_URL"),
             "host": os.environ.get("CROSSDOCK_HOST", "127.0.0.1"),
             "node": os.environ.get("CROSSDOCK_NODE", "crossdock"),
             "crash_at": os.environ.get("CROSSDOCK_CRASH_AT"),
@@ -146,10 +152,14 @@ def configuration(settings: Settings) -> Configuration:
         else sandbox(settings)
     )
     gateway = {key: value for key, value in document.items() if key in _GATEWAY_SECTIONS}
+    if settings.redis_url is not None:
+        gateway["gateway"] = {**gateway.get("gateway", {}), "redis": settings.redis_url}
     rest = {key: value for key, value in document.items() if key not in _GATEWAY_SECTIONS}
     systems = rest.get("systems", {})
     if isinstance(systems, dict):
         rest["systems"] = {name: _resolved(section) for name, section in systems.items()}
+    if settings.store_url is not None:
+        rest["store"] = {**rest.get("store", {}), "url": settings.store_url}
     if isinstance(rest.get("promise_key"), str):
         rest["promise_key"] = resolve(rest["promise_key"])
     return msgspec.convert({**rest, "gateway": from_document(gateway)}, Configuration, strict=True)

@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import re
 import socket
 import stat
 import struct
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -119,13 +120,29 @@ class Answerer(Protocol):
         ...
 
 
+_REFERENCE: Final = re.compile(
+    rb'(?:"externalDocumentNumber"|"partner_order_id"|"reference") ?: ?"([^"]{1,60})"'
+    rb"|externalDocumentNumber(?:%20|\+| )eq(?:%20|\+| )(?:%27|')([^'%]{1,60})"
+)
+"""Where the vendors' own protocols carry our external reference."""
+_FAR_ENOUGH: Final = 4_096
+"""Bytes of a body in which the reference stands, if it is there."""
+
+
+def reference_in(request: Request) -> str | None:
+    """The external reference that a request is about, as far as its head and first bytes tell."""
+    text = request.query_string.encode() + b" " + request.body[:_FAR_ENOUGH]
+    found = _REFERENCE.search(text)
+    return None if found is None else (found[1] or found[2]).decode("latin-1")
+
+
 class RequestJournal:
     """The latest requests in memory, oldest first, and how many there were in all."""
 
     def __init__(self, size: int = 10_000) -> None:
-        self._entries: deque[tuple[int, float, str, str, str, str, int, float, str | None]] = deque(
-            maxlen=size
-        )
+        self._entries: deque[
+            tuple[int, float, str, str, str, str, int, float, str | None, str | None]
+        ] = deque(maxlen=size)
         self.total = 0
 
     def note(
@@ -151,12 +168,14 @@ class RequestJournal:
                 status,
                 seconds,
                 fault,
+                reference_in(request),
             )
         )
 
     def entries(self, system: str | None = None, since: int = 0) -> Iterator[dict[str, object]]:
         """Exchanges after number ``since`` that are still remembered, oldest first."""
-        for number, at, name, operation, method, path, status, seconds, fault in self._entries:
+        for entry in self._entries:
+            number, at, name, operation, method, path, status, seconds, fault, reference = entry
             if number > since and (system is None or name == system):
                 yield {
                     "number": number,
@@ -168,6 +187,7 @@ class RequestJournal:
                     "status": status,
                     "milliseconds": round(seconds * 1000, 3),
                     "fault": fault,
+                    "reference": reference,
                 }
 
     def forget(self) -> None:

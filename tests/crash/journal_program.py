@@ -22,7 +22,7 @@ from random import Random
 
 from runtime.clock import SystemClock
 from runtime.journal.crash_points import CrashPoints, KillAt
-from runtime.journal.faults import ActionNotAllowed
+from runtime.journal.faults import ActionNotAllowed, CannotContinue
 from runtime.journal.incidents import Action
 from runtime.journal.journal import Journal
 from runtime.journal.process import Lane
@@ -30,10 +30,14 @@ from runtime.journal.propagation import Delivered, Subscriber
 from runtime.journal.reading import Query
 from runtime.journal.worker import Worker
 from runtime.store.engine import Store
+from tests.crash.releases import RELEASES
 from tests.journal_orders import Order, an_order, the_order_process
 
 PATIENCE = 25
 """Seconds after which a run that has not ended is stuck."""
+
+REFUSED = 3
+"""How a release ends that does not understand what it finds."""
 
 HELD, CANCELLED, ORDINARY = "held", "cancelled", "ordinary"
 
@@ -107,7 +111,11 @@ async def run(plan: dict) -> None:
     store.open()
     journal = Journal(
         store=store,
-        types=[the_order_process(vendor, heeds_doubt=plan.get("defect") != "never looks")],
+        types=[
+            RELEASES[plan.get("release", "current")](
+                the_order_process(vendor, heeds_doubt=plan.get("defect") != "never looks")
+            )
+        ],
         subscribers=[Subscriber(name="crm", topics=("order.*",), deliver=tell)],
         clock=SystemClock(),
         random=random,
@@ -180,6 +188,8 @@ def main() -> None:
             signal.alarm(PATIENCE + 10)
             try:
                 asyncio.run(run(plan))
+            except CannotContinue:
+                os._exit(REFUSED)
             except BaseException:  # noqa: BLE001  # whatever it was, it must reach the log and the status
                 with (Path(plan["directory"]) / "log").open("a") as log:
                     traceback.print_exc(file=log)

@@ -1,15 +1,12 @@
 """Campaign A4: the idempotency key, misused in every way and raced.
 
-    python -m tests.crash.keys --races 5000 --seed 1
+    python -m tests.crash A4 --size full --keep
 
 One key has one effect, and everybody who used it is given byte-equal answers.
 """
 
-import argparse
 import asyncio
 import random
-import sys
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +18,7 @@ from tests.crash.kill import SOUND
 from tests.crash.load import Caller
 from tests.crash.oracle import created
 from tests.crash.processes import Stage, staged
+from tests.crash.result import Result, Size, Stopwatch, whole
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,21 +151,29 @@ async def campaign(folder: Path, *, races: int, seed: int, launcher: Sequence[st
         return await race(stage, races=races, seed=seed)
 
 
-def main() -> int:
-    """Run the races from the command line; the result is one JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--races", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    parser.add_argument("--defect", choices=("key-ignored",))
-    asked = parser.parse_args()
-    launcher = ("-m", "tests.crash.launch", asked.defect) if asked.defect else SOUND
-    with tempfile.TemporaryDirectory() as folder:
-        found = asyncio.run(
-            campaign(Path(folder), races=asked.races, seed=asked.seed, launcher=launcher)
-        )
-    print(msgspec.json.encode(found).decode())
-    return 0 if found.clean else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+async def run(folder: Path, *, size: Size, seed: int) -> list[Result]:
+    """The races, with their planted defect."""
+    watch = Stopwatch()
+    races = 5_000 if size == "full" else 200
+    (folder / "sound").mkdir()
+    sound = await campaign(folder / "sound", races=races, seed=seed, launcher=SOUND)
+    (folder / "planted").mkdir()
+    planted = await campaign(
+        folder / "planted", races=5, seed=seed,
+        launcher=("-m", "tests.crash.launch", "key-ignored"),
+    )  # fmt: skip
+    result = Result(
+        campaign="A4",
+        what="the idempotency key raced by two to eight callers",
+        size=size,
+        seed=seed,
+        trials=sound.races,
+        accepted=sound.races,
+        faults={"calls": sound.calls},
+        evidence={"calls beyond one a key": sound.calls - sound.races},
+        violations={
+            "I2 one effect a key": [f"{key}: {count}" for key, count in sound.effects.items()],
+            "I10 byte-equal answers": sound.unequal,
+        },
+    )
+    return [whole(result, defects={"key ignored": not planted.clean}, seconds=watch.seconds)]

@@ -15,6 +15,7 @@ import msgspec
 from contracts import context
 from contracts.ports.erp import ErpOrder, PlaceErpOrder
 from contracts.ports.quote_to_order import PlaceOrder
+from deploy.apart import work
 from deploy.assembly import serve
 from deploy.profile import Settings
 from deploy.tiers import Parts
@@ -74,4 +75,9 @@ DEFECTS = {
 }
 
 if __name__ == "__main__":
-    asyncio.run(serve(Settings.from_environment(), parts=DEFECTS[sys.argv[1]]))
+    settings = Settings.from_environment()
+    parts = DEFECTS[sys.argv[1]]
+    if "--worker" in sys.argv:
+        asyncio.run(work(settings, parts=parts))
+    else:
+        asyncio.run(serve(settings, parts=parts))

@@ -9,6 +9,7 @@ import hashlib
 import os
 import random
 import time
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -37,6 +38,9 @@ class Caller:
         self._token: str | None = None
         self.told: dict[str, Told] = {}
         self.in_flight = 0
+        self.statuses: Counter[int] = Counter()
+        self.no_time_given: list[str] = []
+        """Keys that were told to come back (503) and not when."""
         self._items: list[dict] = []
         self._customers: list[dict] = []
 
@@ -64,10 +68,11 @@ class Caller:
             ],
         }
 
-    async def place(self, key: str, *, give_up_after: float = 30.0) -> Told:
+    async def place(
+        self, key: str, *, payload: bytes | None = None, give_up_after: float = 30.0
+    ) -> Told:
         """Place one order under a key, repeating it until answered or the patience ends."""
-        order = self.an_order()
-        payload = msgspec.json.encode(order)
+        payload = payload or msgspec.json.encode(self.an_order())
         self._write(event="asked", key=key, payload=hashlib.sha256(payload).hexdigest())
         started, attempts = time.monotonic(), 0
         self.in_flight += 1
@@ -97,6 +102,9 @@ class Caller:
             body = (await response.bytes()).to_bytes()
         except (PyreqwestError, KeyError):
             return None
+        self.statuses[response.status] += 1
+        if response.status == 503 and response.headers.get("retry-after") is None:
+            self.no_time_given.append(key)
         if response.status == 401:
             self._token = None
             return None
@@ -104,6 +112,16 @@ class Caller:
             self._write(event="retryable", key=key, status=response.status)
             return None
         return response.status, body
+
+    async def head_of(self, key: str, payload: bytes) -> bytes:
+        """The bytes before the body of an order's call, for whoever writes them to a socket."""
+        if self._token is None:
+            self._token = await self._sign_in()
+        return (
+            f"POST /sales/v1/orders HTTP/1.1\r\nhost: 127.0.0.1:{self._stage.port}\r\n"
+            f"authorization: Bearer {self._token}\r\nidempotency-key: {key}\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(payload)}\r\n\r\n"
+        ).encode()
 
     async def _sign_in(self) -> str:
         request = self._stage.client.post(f"{self._stage.gateway}/oauth/token").form(
@@ -134,3 +152,50 @@ class Caller:
     def close(self) -> None:
         """Close the journal."""
         self._file.close()
+
+
+class Operator:
+    """Works the exception queue through the gateway as the client `operator`."""
+
+    def __init__(self, stage: Stage):
+        self._stage = stage
+        self._token: str | None = None
+        self._keys = 0
+
+    async def exceptions(self) -> list[str]:
+        """The ids of every open exception."""
+        found: list[str] = []
+        cursor = ""
+        while True:
+            page = await self._call("GET", f"/operations/v1/exceptions?limit=200{cursor}")
+            found += [one["exception"]["id"] for one in page["exceptions"]]
+            if not page.get("cursor"):
+                return found
+            cursor = f"&cursor={page['cursor']}"
+
+    async def remedies(self, exception: str, action: str) -> None:
+        """Apply a remedy; one that somebody else applied already is none of ours."""
+        self._keys += 1
+        path = f"/operations/v1/exceptions/{exception}/remedies"
+        body = {"action": action, "note": "The campaign is over"}
+        await self._call("POST", path, body, key=f"remedy-{id(self)}-{self._keys}")
+
+    async def _call(self, method: str, path: str, body: object = None, key: str = "") -> dict:
+        if self._token is None:
+            self._token = await self._sign_in()
+        request = self._stage.client.request(method, self._stage.gateway + path).headers(
+            {"authorization": f"Bearer {self._token}", **({"idempotency-key": key} if key else {})}
+        )
+        if body is not None:
+            request = request.body_json(body)
+        return await (await request.build().send()).json()
+
+    async def _sign_in(self) -> str:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": "operator",
+            "client_secret": "operator-dev-secret",
+        }
+        url = f"{self._stage.gateway}/oauth/token"
+        response = await self._stage.client.post(url).form(form).build().send()
+        return (await response.json())["access_token"]

@@ -13,10 +13,13 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 
+from tests.postgres_server import a_postgresql_database
 from tests.serving import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,10 +99,24 @@ class Process:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
 
 
-class Stage:
-    """Sandbox, system and a client, on ports of their own and a data directory of their own."""
+Store = Literal["sqlite", "postgresql"]
 
-    def __init__(self, folder: Path, *, launcher: Sequence[str], extra: dict[str, str]):
+
+class Stage:
+    """Sandbox, system and a client, on ports of their own and a data directory of their own.
+
+    On PostgreSQL `workers` more processes carry orders on beside the system.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        launcher: Sequence[str],
+        extra: dict[str, str],
+        store: Store = "sqlite",
+        workers: int = 0,
+    ):
         self.port, self.sandbox_port = free_port(), free_port()
         self.gateway = f"http://127.0.0.1:{self.port}"
         self.sandbox = f"http://127.0.0.1:{self.sandbox_port}"
@@ -109,8 +126,10 @@ class Stage:
             "CROSSDOCK_PORT": str(self.port),
             "CROSSDOCK_SANDBOX_PORT": str(self.sandbox_port),
             "CROSSDOCK_DATA": str(folder / "data"),
+            **({"CROSSDOCK_STORE_URL": a_postgresql_database()} if store == "postgresql" else {}),
             **extra,
         }
+        self.store = store
         self.vendors = Process(
             [sys.executable, "-m", "deploy.sandbox", "--limits", "off"],
             self.environment, folder / "sandbox.log", f"{self.sandbox}/_sandbox/healthz",
@@ -119,12 +138,36 @@ class Stage:
             [sys.executable, *launcher], self.environment, folder / "system.log",
             f"{self.gateway}/readyz",
         )  # fmt: skip
+        self.workers = [self._worker(number, launcher) for number in range(workers)]
         self.client = ClientBuilder().build()
+
+    def _worker(self, number: int, launcher: Sequence[str]) -> Process:
+        """A worker beside the system; planted defects are its own, too."""
+        port = free_port()
+        module = (
+            ["-m", "tests.crash.launch", launcher[2], "--worker"]
+            if launcher[1:2] == ("tests.crash.launch",)
+            else ["-m", "deploy.cli", "worker", "--port", str(port)]
+        )
+        environment = {
+            **self.environment,
+            "CROSSDOCK_NODE": f"worker-{number}",
+            "CROSSDOCK_PORT": str(port),
+            "CROSSDOCK_DATA": str(self.folder / f"worker-{number}"),
+        }
+        return Process(
+            [sys.executable, *module], environment, self.folder / f"worker-{number}.log",
+            f"http://127.0.0.1:{port}/readyz",
+        )  # fmt: skip
+
+    async def ledger_since(self, sequence: int) -> list[dict]:
+        """Every row of all vendors' ledgers after a sequence number, oldest first."""
+        url = f"{self.sandbox}/_sandbox/ledger?since={sequence}"
+        content = (await (await self.client.get(url).build().send()).bytes()).to_bytes()
+        return [msgspec.json.decode(line) for line in content.splitlines() if line]
 
     async def ledger(self, system: str) -> list[dict]:
         """Every row of a vendor's ledger: what really happened there."""
-        import msgspec
-
         response = (
             await self.client.get(f"{self.sandbox}/_sandbox/ledger?system={system}").build().send()
         )
@@ -148,16 +191,23 @@ async def staged(
     *,
     launcher: Sequence[str] = ("-m", "deploy.cli", "up", "--no-sandbox"),
     extra: dict[str, str] | None = None,
+    store: Store = "sqlite",
+    workers: int = 0,
 ) -> AsyncIterator[Stage]:
-    """Start sandbox and system, and stop both however the block ends."""
-    stage = Stage(folder, launcher=launcher, extra=extra or {})
+    """Start sandbox, system and workers, and stop all however the block ends."""
+    stage = Stage(folder, launcher=launcher, extra=extra or {}, store=store, workers=workers)
     try:
         stage.vendors.start()
         await stage.vendors.ready(stage.client)
         stage.system.start()
         await stage.system.ready(stage.client)
+        for worker in stage.workers:
+            worker.start()
+            await worker.ready(stage.client)
         yield stage
     finally:
+        for worker in stage.workers:
+            worker.stop()
         stage.system.stop()
         stage.vendors.stop()
         await stage.client.close()
