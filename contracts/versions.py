@@ -84,3 +84,8 @@ VERSIONS: Final[tuple[ApiVersion, ...]] = (
 def supported() -> tuple[ApiVersion, ...]:
     """Answer every version that may still be called."""
     return tuple(api for api in VERSIONS if api.state != "sunset")
+
+
+def retired() -> tuple[ApiVersion, ...]:
+    """Answer every version that is gone: its calls are told so, and where to go."""
+    return tuple(api for api in VERSIONS if api.state == "sunset")

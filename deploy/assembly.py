@@ -15,7 +15,7 @@ from random import Random, SystemRandom
 from typing import Any, BinaryIO, Final
 
 from contracts.governance.openapi import blessed
-from contracts.versions import supported
+from contracts.versions import ApiVersion, retired, supported
 from deploy.jobs import Job, lasting
 from deploy.keeping import JournalKeep
 from deploy.profile import Configuration, Settings, configuration
@@ -24,6 +24,7 @@ from gateway.application import Gateway
 from gateway.fetching import Fetcher
 from gateway.gateway import build_gateway
 from gateway.records import Lines
+from gateway.routes import Lifecycle
 from gateway.server import serve as listen
 from runtime.clock import Clock, SystemClock
 from runtime.journal.crash_points import CrashPoints, KillAt
@@ -85,6 +86,7 @@ class System:
             ready=self.processes.ready,
             fetch=Fetcher(),
             tracing=around.tracing,
+            retired={api.path.removeprefix("/"): _stage(api) for api in retired()},
         )
 
     async def start(self) -> None:
@@ -198,3 +200,13 @@ def log_stream(settings: Settings) -> Any:
     """Logs go to a file in the data directory, so that a terminal shows what a person asked for."""
     settings.data.mkdir(parents=True, exist_ok=True)
     return (settings.data / "crossdock.log").open("a", encoding="utf-8")
+
+
+def _stage(api: ApiVersion) -> Lifecycle:
+    """Say of a version that is gone since when, and what took its place."""
+    return Lifecycle(
+        state="sunset",
+        deprecated_at=None if api.deprecated_on is None else api.deprecated_on.isoformat(),
+        sunset_at=None if api.sunset_on is None else api.sunset_on.isoformat(),
+        successor=api.successor,
+    )

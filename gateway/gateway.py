@@ -24,12 +24,13 @@ from gateway.policies.audit import Audit
 from gateway.policies.correlate import Correlate
 from gateway.policies.guard import Guard
 from gateway.policies.idempotency import Idempotency
-from gateway.policies.lifecycle import Lifecycle
+from gateway.policies.lifecycle import Lifecycle, Retired
 from gateway.policies.quota import Quota
 from gateway.policies.shed import Shed
 from gateway.policies.shield import Shield
 from gateway.policies.validate import Validate
 from gateway.records import Records
+from gateway.routes import Lifecycle as Stage
 from gateway.routes import Operation, Terms, compile_documents
 from gateway.served import Served
 from gateway.shared import SharedState
@@ -94,10 +95,6 @@ def _nowhere(name: str) -> Operation:
     )
 
 
-def _unknown(_: Call) -> Verdict:
-    return Refuse(problem=problem("operation-unknown"), close=False)
-
-
 def _disallowed(call: Call) -> Verdict:
     allow = call.parameters["allow"].encode()
     return Refuse(problem=problem("method-not-allowed"), headers=((b"allow", allow),))
@@ -122,12 +119,14 @@ def build_gateway(
     tracing: Tracing | None = None,
     verifier: Callable[..., Verifier] = Verifier,
     lasting: Lasting | None = None,
+    retired: Mapping[str, Stage] | None = None,
 ) -> Gateway:
     """Compile contracts and configuration into a gateway, without any effect yet.
 
     `upstreams` are named by API (`sales/v1`). Raises `ContractError` for documents that cannot be
     compiled and `ConfigError` for a configuration that contradicts them, each with every fault.
-    For a reload, `lasting` is what the running gateway hands over.
+    For a reload, `lasting` is what the running gateway hands over. `retired` are the APIs that
+    have no contract any more, by name: their calls are told that they are gone.
     """
     operations = compile_documents(documents)
     faults = check(config, operations) + _unserved(operations, upstreams)
@@ -152,6 +151,7 @@ def build_gateway(
         records=records,
         shared=shared,
         verifier=verifier,
+        sources=lasting.key_sources,
     )
     guard = Guard(settings.guard)
     shield = Shield(
@@ -202,9 +202,10 @@ def build_gateway(
         *(Plan(each, routed.house(each), handler=handler) for each, handler in house.routes()),
         *(Plan(each, routed.api(each), upstream=upstreams[each.api]) for each in operations),
     ]
+    gone = Retired(retired or {}, metrics=metrics, known=identity.authenticate.known())
     served = Served(
         plans=plans,
-        unknown=routed.refusing(_nowhere("unknown"), Step("route", ask=_unknown)),
+        unknown=routed.refusing(_nowhere("unknown"), Step("route", ask=gone.ask)),
         disallowed=routed.refusing(_nowhere("disallowed"), Step("route", ask=_disallowed)),
         policies=list(policies.values()),
         upstreams=upstreams,

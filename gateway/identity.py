@@ -17,7 +17,8 @@ from gateway.apikeys import ApiKeys, HeldKey
 from gateway.attempts import Attempts
 from gateway.call import Consumer
 from gateway.certificates import Presented
-from gateway.config import BUILT_IN, Client, GatewayConfig, secret_digest
+from gateway.config import BUILT_IN, AttemptLimits, Client, GatewayConfig, secret_digest
+from gateway.config import Issuer as Trusted
 from gateway.issuer import ALGORITHM, Issuer, KeyRing
 from gateway.keys import Fetch, LocalKeys, RemoteKeys
 from gateway.peers import Peers
@@ -30,6 +31,49 @@ from runtime.clock import Clock
 
 REVOCATIONS = Path("issuer") / "revocations.jsonl"
 """Where, below the data directory, what was withdrawn is kept."""
+
+
+class KeySources:
+    """What outlives a configuration: issuers' keys at hand, and who has been guessing.
+
+    A reload while an issuer is down must not forget the keys that still serve.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._remote: dict[Trusted, RemoteKeys] = {}
+        self._attempts: tuple[AttemptLimits, Attempts] | None = None
+
+    def __repr__(self) -> str:
+        return f"<KeySources {len(self._remote)} issuers>"
+
+    def of(self, issuer: Trusted, fetch: Fetch, records: Records) -> RemoteKeys:
+        """Answer the keys of an issuer: those already there, if it is the same in every line."""
+        found = self._remote.get(issuer)
+        if found is None:
+            found = self._remote[issuer] = RemoteKeys(
+                issuer=issuer.url,
+                jwks_uri=issuer.jwks_uri,
+                fetch=fetch,
+                clock=self._clock,
+                records=records,
+                discovery=issuer.discovery,
+                fresh_seconds=issuer.fresh_seconds,
+                stale_seconds=issuer.stale_seconds,
+                cooldown_seconds=issuer.cooldown_seconds,
+            )
+        return found
+
+    def attempts(self, limits: AttemptLimits) -> Attempts:
+        """Answer the count of failed attempts; it begins anew only where its limits change."""
+        if self._attempts is None or self._attempts[0] != limits:
+            self._attempts = (limits, Attempts(limits, clock=self._clock))
+        return self._attempts[1]
+
+    def close(self) -> None:
+        """Let go of what is being fetched."""
+        for each in self._remote.values():
+            each.close()
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +97,7 @@ def identify(
     chance: random.Random,
     records: Records,
     shared: Shared | None,
+    sources: KeySources,
     verifier: Callable[..., Verifier] = Verifier,
 ) -> Identity:
     """Build it, without any effect yet. `open` of the answer reads or makes the signing keys.
@@ -61,7 +106,7 @@ def identify(
     """
     settings = config.gateway
     ring = KeyRing(data / "issuer" / "keys.json", clock=clock) if settings.issuer.enabled else None
-    trusted = trusted_issuers(config, ring=ring, fetch=fetch, clock=clock, records=records)
+    trusted = trusted_issuers(config, ring=ring, sources=sources, fetch=fetch, records=records)
     peers = Peers(settings.trusted_hops)
     presented = Presented(peers, clock=clock)
     revocations = Revocations(data / REVOCATIONS, clock=clock, records=records, shared=shared)
@@ -88,7 +133,7 @@ def identify(
             clock=clock,
             chance=chance,
             log=records.event,
-            attempts=Attempts(settings.attempts, clock=clock),
+            attempts=sources.attempts(settings.attempts),
             peers=peers,
             presented=presented,
             revocations=revocations,
@@ -105,7 +150,12 @@ def identify(
 
 
 def trusted_issuers(
-    config: GatewayConfig, *, ring: KeyRing | None, fetch: Fetch, clock: Clock, records: Records
+    config: GatewayConfig,
+    *,
+    ring: KeyRing | None,
+    sources: KeySources,
+    fetch: Fetch,
+    records: Records,
 ) -> dict[str, Trust]:
     """Answer what is believed of each issuer, by its exact `iss`."""
     settings = config.gateway
@@ -124,17 +174,7 @@ def trusted_issuers(
             issuer=issuer.url,
             audience=issuer.audience,
             algorithms=frozenset(issuer.algorithms),
-            keys=RemoteKeys(
-                issuer=issuer.url,
-                jwks_uri=issuer.jwks_uri,
-                fetch=fetch,
-                clock=clock,
-                records=records,
-                discovery=issuer.discovery,
-                fresh_seconds=issuer.fresh_seconds,
-                stale_seconds=issuer.stale_seconds,
-                cooldown_seconds=issuer.cooldown_seconds,
-            ),
+            keys=sources.of(issuer, fetch, records),
             types=frozenset({plain, f"application/{plain}"}),
             leeway_seconds=issuer.leeway_seconds,
             scope_claim=issuer.scope_claim,

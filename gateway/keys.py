@@ -179,9 +179,6 @@ class KeySource(Protocol):
     async def fetch(self, kid: str | None) -> VerifyingKey | None:
         """Answer a key after asking the issuer; raise `KeysUnavailableError` if it has none."""
 
-    async def close(self) -> None:
-        """Let go of what is under way."""
-
 
 class LocalKeys:
     """The built-in issuer's own keys."""
@@ -196,9 +193,6 @@ class LocalKeys:
     async def fetch(self, kid: str | None) -> VerifyingKey | None:
         """Answer what `find` does: there is nobody else to ask."""
         return self.find(kid)
-
-    async def close(self) -> None:
-        """Hold nothing."""
 
 
 Fetch = Callable[[str], Awaitable[bytes]]
@@ -291,12 +285,11 @@ class RemoteKeys:
         """Tell whether there are keys no older than the stale limit."""
         return bool(self._keys) and self._clock.monotonic() - self._fetched <= self._stale
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Let go of what is being fetched."""
-        tasks = [each for each in (self._next, self._running) if each is not None]
-        for each in tasks:
-            each.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for each in (self._next, self._running):
+            if each is not None:
+                each.cancel()
 
     async def _wait_for_next(self) -> None:
         if self._waiting >= self._most_waiting or self._rest() > _PATIENCE_SECONDS:

@@ -1,9 +1,9 @@
-"""What outlives a configuration: counts, circuits, flights and copies of a running gateway.
 
 A reload builds a new gateway around the same `Lasting`, so that nobody's quota begins anew, no
 circuit forgets that it is open and a repeated key still finds the first call.
 """
 
+from gateway.identity import KeySources
 from gateway.policies.idempotency import Flights
 from gateway.policies.quota import LocalMeter
 from gateway.policies.shield import Standing
@@ -21,6 +21,7 @@ class Lasting:
         self.standing = Standing()
         self.flights: Flights = {}
         self.limits: dict[str, AdaptiveLimit] = {}
+        self.key_sources = KeySources(clock)
         self.draining = False
         self.in_flight = 0
 
@@ -29,6 +30,7 @@ class Lasting:
         return f"<Lasting {state} {self.in_flight} in flight>"
 
     def close(self) -> None:
-        """Let nobody wait for a call that will not land."""
+        """Let nobody wait for a call that will not land, or for keys that will not come."""
+        self.key_sources.close()
         for flight in self.flights.values():
             flight.land(None)

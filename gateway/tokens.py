@@ -131,11 +131,6 @@ class Verifier:
         source: KeySource = trust.keys
         return read, trust, source.find(read.header.get("kid"))
 
-    async def close(self) -> None:
-        """Let go of what the key sources are fetching."""
-        for trust in self._trusted.values():
-            await trust.keys.close()
-
     async def verify(self, token: str) -> Claims:
         """Answer what the token says, or raise `TokenRefusedError`."""
         read, trust, key = self.begin(token)

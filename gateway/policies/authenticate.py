@@ -7,7 +7,8 @@ the log. Only an otherwise valid token past its time is told apart, so that a cl
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
 from typing import Final
@@ -111,7 +112,6 @@ class Authenticate:
         """Forget what was verified, and stop watching."""
         self._seen.clear()
         await self._revocations.close()
-        await self._verifier.close()
 
     def compile(self, operation: Operation) -> tuple[Step, ...]:
         """Apply where the contract asks for a credential."""
@@ -121,17 +121,16 @@ class Authenticate:
         said = self._challenges(" ".join(sorted(fewest)))
         return (Step(self.name, ask=partial(self._ask, said), explain=self._explain),)
 
-    def compile_known(self, operation: Operation) -> tuple[Step, ...]:
-        """Know the caller if it says who it is, and refuse nobody."""
+    def known(self) -> Callable[[Call], Awaitable[None]]:
+        """Answer what finds out who is calling, if the caller says, and refuses nobody."""
         said = self._challenges("")
 
-        async def ask(call: Call) -> Verdict:
+        async def know(call: Call) -> None:
             asked = self._ask(said, call)
-            if not isinstance(asked, Refuse) and asked is not PASS:
-                await asked  # type: ignore[misc]  # never an `Answer`: what is left is awaitable
-            return PASS
+            if inspect.isawaitable(asked):
+                await asked
 
-        return (Step(self.name, ask=ask),) if operation.scopes is None else ()
+        return know
 
     def _challenges(self, scope: str) -> _Said:
         base = f'Bearer realm="crossdock", resource_metadata="{self._metadata_url}"'

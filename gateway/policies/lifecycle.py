@@ -4,14 +4,15 @@
 lead to the explanation and to the successor (RFC 8288).
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, Final
 
 from contracts.problems import problem
 from gateway.call import (
     PASS,
+    Asked,
     Call,
     ConfigFault,
     Finding,
@@ -25,6 +26,8 @@ from gateway.records import Metrics
 from gateway.routes import Lifecycle as Stage
 from gateway.routes import Operation
 from runtime.clock import Clock
+
+_UNKNOWN: Final = Refuse(problem=problem("operation-unknown"), close=False)
 
 
 class Lifecycle:
@@ -64,8 +67,7 @@ class Lifecycle:
             return ()  # `check` reports it and the gateway does not start
         sunset = None if stage.sunset_at is None else _moment(stage.sunset_at).timestamp()
         headers = _headers(stage)
-        extensions: dict[str, Any] = {"successor": stage.successor} if stage.successor else {}
-        gone = Refuse(problem=problem("version-retired", **extensions), headers=headers)
+        gone = _gone(stage)
 
         def retired() -> bool:
             return stage.state == "sunset" or (
@@ -92,6 +94,38 @@ class Lifecycle:
                 ),
             ),
         )
+
+
+class Retired:
+    """Whole versions that no contract names any more: gone, and who still asks is counted."""
+
+    def __init__(
+        self,
+        retired: Mapping[str, Stage],
+        *,
+        metrics: Metrics,
+        known: Callable[[Call], Awaitable[None]],
+    ) -> None:
+        self._calls = metrics.deprecated_calls
+        self._known = known
+        self._gone = {f"/{api}": _gone(stage) for api, stage in retired.items()}
+
+    def ask(self, call: Call) -> Asked:
+        """Refuse a call of a retired version as gone, any other as unknown."""
+        for prefix, gone in self._gone.items():
+            if call.path == prefix or call.path.startswith(f"{prefix}/"):
+                return self._refused(call, prefix, gone)
+        return _UNKNOWN
+
+    async def _refused(self, call: Call, prefix: str, gone: Refuse) -> Verdict:
+        await self._known(call)
+        self._calls.labels(f"{prefix[1:]}/*", call.consumer.name).inc()
+        return gone
+
+
+def _gone(stage: Stage) -> Refuse:
+    extensions: dict[str, Any] = {"successor": stage.successor} if stage.successor else {}
+    return Refuse(problem=problem("version-retired", **extensions), headers=_headers(stage))
 
 
 def _moment(text: str) -> datetime:

@@ -418,6 +418,8 @@ async def world(tmp_path, clock):
         keep: MemoryKeep | None = None,
         data: Any = None,
         records: Any = None,
+        retired: Any = None,
+        lasting: Any = None,
     ) -> World:
         tier, records = Tier(), records or KeptRecords()
         keep = keep or MemoryKeep()
@@ -432,6 +434,8 @@ async def world(tmp_path, clock):
             clock=clock,
             chance=random.Random(7),
             fetch=fetch,
+            retired=retired,
+            lasting=lasting,
             **extra,
         )
         await gateway.startup()

@@ -262,6 +262,18 @@ async def test_discovery_that_names_another_issuer_is_not_followed(foreign):
     )
 
 
+async def test_a_reload_while_the_issuer_is_down_forgets_no_key(foreign, world):
+    """The new configuration goes on with the keys at hand."""
+    w, issuer = foreign
+    assert await read(w, issuer.token(w.clock)) == 200
+    issuer.down = True
+    again = await world(
+        config=w.gateway.served.config, fetch=issuer.fetch, lasting=w.gateway.lasting
+    )
+    assert await read(again, issuer.token(w.clock)) == 200
+    assert len(issuer.fetched) == 2
+
+
 @pytest.mark.parametrize(
     ("issuer", "discovery", "url"),
     [

@@ -201,9 +201,6 @@ class _LaxKeys:
             self._all[each["kid"]] = found
         return self.find(kid)
 
-    async def close(self) -> None:
-        pass
-
 
 class WeakKeys(Verifier):
     """Has no import policy."""
