@@ -1,3 +1,4 @@
+"""What outlives a configuration: counts, circuits, flights and copies of a running gateway.
 
 A reload builds a new gateway around the same `Lasting`, so that nobody's quota begins anew, no
 circuit forgets that it is open and a repeated key still finds the first call.
