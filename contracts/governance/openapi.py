@@ -101,12 +101,19 @@ def _schemas(bound: Iterable[BoundOperation]) -> dict[str, Any]:
         shapes += [shape for shape in (one.body, None if one.raw else one.result) if shape]
         if one.query:
             shapes.append(one.query)
-    unique = list(dict.fromkeys(shapes))
-    made, components = msgspec.json.schema_components(unique, ref_template=_REF)
-    _narrow(inspect.multi_type_info(unique), components)
+    found = schemas_of(shapes)
+    components = found["components"]
     components["Problem"]["properties"].pop("extensions", None)
     components["Problem"]["properties"]["type"]["description"] = "A reference to /problems/<slug>."
     components["Fault"].setdefault("description", "One fault in a request.")
+    return found
+
+
+def schemas_of(shapes: Iterable[Any]) -> dict[str, Any]:
+    """Answer the schema `of` each shape, and the `components` that these refer to, by name."""
+    unique = list(dict.fromkeys(shapes))
+    made, components = msgspec.json.schema_components(unique, ref_template=_REF)
+    _narrow(inspect.multi_type_info(unique), components)
     return {
         "of": dict(zip(unique, (_corrected(schema) for schema in made), strict=True)),
         "components": {name: _corrected(schema) for name, schema in sorted(components.items())},
@@ -190,6 +197,10 @@ def _operation(one: BoundOperation, api: ApiVersion, schemas: dict[str, Any]) ->
         "maxBodyBytes": declared.max_body_bytes,
         "lifecycle": _lifecycle(api),
     }
+    if declared.cost != 1:
+        made["x-crossdock"]["cost"] = declared.cost
+    if declared.cache is not None:
+        made["x-crossdock"]["cache"] = msgspec.to_builtins(declared.cache)
     return made
 
 
@@ -289,7 +300,7 @@ def _responses(one: BoundOperation, schemas: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for status in _statuses(one.operation):
         made[str(status)] = _success(one, status, schemas)
-    if one.operation.method == "GET" and one.replies:
+    if one.operation.method == "GET" and (one.replies or one.operation.cache):
         made["304"] = {"description": "Not modified since the ETag given"}
     by_status: dict[int, list[str]] = {}
     for slug in dict.fromkeys(_problems_of(one)):
