@@ -124,6 +124,7 @@ class Call:
         "correlation_id",
         "deadline",
         "document",
+        "fetch",
         "fields",
         "fingerprint",
         "forwarded",
@@ -182,6 +183,8 @@ class Call:
         self.idempotency_key: str | None = None
         self.fingerprint: str | None = None
         self.claim: Any = None
+        self.fetch: Any = None
+        """The flight of `cache` that this call's answer ends."""
         self.permit: Any = None
         self.quota: Any = None
         self.shed = False

@@ -21,6 +21,7 @@ from gateway.keys import Fetch
 from gateway.lasting import Lasting
 from gateway.plans import Plan
 from gateway.policies.audit import Audit
+from gateway.policies.cache import Cache
 from gateway.policies.correlate import Correlate
 from gateway.policies.guard import Guard
 from gateway.policies.idempotency import Idempotency
@@ -61,7 +62,7 @@ class _Routed:
         """Answer the steps of a contract's operation."""
         of = self._policies
         first = ("authenticate", "authorize", "lifecycle", "quota")
-        then = ("validate", "audit", "idempotency")
+        then = ("validate", "cache", "audit", "idempotency")
         return (
             *of["correlate"].compile(operation),
             *self._guard.compile(operation),
@@ -171,6 +172,7 @@ def build_gateway(
         "authenticate": identity.authenticate,
         "authorize": identity.authorize,
         "lifecycle": Lifecycle(clock=clock, metrics=metrics),
+        "cache": Cache(settings.cache, clock=clock, copies=lasting.copies),
         "shed": Shed(settings.shed, clock=clock, remote=_remote(upstreams), limits=lasting.limits),
         "quota": Quota(
             config.plans,

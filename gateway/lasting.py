@@ -4,6 +4,7 @@ A reload builds a new gateway around the same `Lasting`, so that nobody's quota 
 circuit forgets that it is open and a repeated key still finds the first call.
 """
 
+from gateway.copies import Copies
 from gateway.identity import KeySources
 from gateway.policies.idempotency import Flights
 from gateway.policies.quota import LocalMeter
@@ -21,6 +22,7 @@ class Lasting:
         self.meter = LocalMeter(clock)
         self.standing = Standing()
         self.flights: Flights = {}
+        self.copies = Copies()
         self.limits: dict[str, AdaptiveLimit] = {}
         self.key_sources = KeySources(clock)
         self.draining = False
@@ -35,3 +37,4 @@ class Lasting:
         self.key_sources.close()
         for flight in self.flights.values():
             flight.land(None)
+        self.copies.close()

@@ -11,7 +11,7 @@ from gateway.routes import Operation
 from gateway.upstreams import Upstream
 
 _MOST_BUFFERED: Final = 8 * 1024 * 1024
-"""Bytes of an upstream's answer held for a keyed call; a larger one breaks its contract."""
+"""Bytes of an upstream's answer held whole for a key or a copy; more breaks its contract."""
 
 
 class Plan:
@@ -31,7 +31,7 @@ class Plan:
         self.steps = steps
         self.handler = handler
         self.upstream = upstream
-        self.buffered = operation.terms.idempotency != "none"
+        self.buffered = operation.terms.idempotency != "none" or operation.terms.cache is not None
         self.criticality = operation.terms.criticality
 
     def __repr__(self) -> str:

@@ -26,6 +26,14 @@ class CircuitSettings(BreakerSettings, frozen=True, kw_only=True, forbid_unknown
     trials: Count = 1
 
 
+class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Copies of answers, where contracts allow them: how much memory all and one may take."""
+
+    enabled: bool = True
+    most_bytes: Annotated[int, msgspec.Meta(ge=65_536)] = 33_554_432
+    largest_bytes: Count = 1_048_576
+
+
 class RepeatSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Second attempts at a remote upstream, as shares of the calls to it; 0 turns them off."""
 

@@ -30,6 +30,16 @@ class Lifecycle(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     link: str | None = None
 
 
+class CacheRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How long a copy of an answer may be given, in seconds; as in `contracts.ports.binding`."""
+
+    entity: str
+    fresh_seconds: float
+    stale_seconds: float = 0.0
+    error_seconds: float = 0.0
+    public: bool = False
+
+
 class Terms(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """`x-crossdock` of an operation: what the gateway enforces. Unknown members are faults."""
 
@@ -41,6 +51,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
     cost: int = 1
     """Calls of its limit class that one call counts as."""
     lifecycle: Lifecycle = Lifecycle()
+    cache: CacheRule | None = None
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):

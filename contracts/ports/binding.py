@@ -27,6 +27,22 @@ Criticality = Literal["capture", "status", "sync", "bulk"]
 _PARAMETER: Final = re.compile(r"\{([a-z_]+)\}")
 
 
+class CacheRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """How long the gateway may answer a GET from a copy, in seconds.
+
+    `fresh_seconds` without asking; then for `stale_seconds` to all but the one caller who asks
+    again; for `error_seconds` more while there is no new answer to be had. A copy is its
+    consumer's own unless it is `public`, the same for everybody who may call. An event about
+    `entity` ends them all.
+    """
+
+    entity: str
+    fresh_seconds: float
+    stale_seconds: float = 0.0
+    error_seconds: float = 0.0
+    public: bool = False
+
+
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """What the contract says of one operation beyond its shapes.
 
@@ -49,6 +65,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     budget_ms: int
     max_body_bytes: int
     examples: Mapping[str, Any]
+    cost: int
+    """Calls of its limit class that one call counts as."""
+    cache: CacheRule | None
 
 
 class Reply(msgspec.Struct, Generic[T], frozen=True):
@@ -109,6 +128,8 @@ def operation(
     budget_ms: int = 5_000,
     max_body_bytes: int = 262_144,
     examples: Mapping[str, Any] = MappingProxyType({}),
+    cost: int = 1,
+    cache: CacheRule | None = None,
 ) -> Callable[[F], F]:
     """Bind a port's method to HTTP; the docstring's first line becomes the summary."""
 
@@ -129,6 +150,8 @@ def operation(
             budget_ms=budget_ms,
             max_body_bytes=max_body_bytes,
             examples=examples,
+            cost=cost,
+            cache=cache,
         )
         function.__operation__ = bound  # type: ignore[attr-defined]  # functions carry attributes
         return function

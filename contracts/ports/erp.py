@@ -21,7 +21,7 @@ from contracts.canonical.party import Address, Customer
 from contracts.canonical.pricing import PriceLadder
 from contracts.canonical.shapes import Canonical, Instant, Quantity
 from contracts.ports import examples
-from contracts.ports.binding import operation
+from contracts.ports.binding import CacheRule, operation
 from contracts.ports.changes import Changes
 
 READ = "system:erp:read"
@@ -174,6 +174,7 @@ class Erp(Protocol):
         scope=READ,
         problems=("customer-unknown",),
         examples={"reference": examples.CUSTOMER},
+        cache=CacheRule(entity="customer", fresh_seconds=5, stale_seconds=30, error_seconds=600),
     )
     async def get_customer(self, reference: str) -> Customer:
         """Answer a customer by canonical id or by the ERP's number (`bc:10000`)."""
@@ -190,6 +191,9 @@ class Erp(Protocol):
         scope=READ,
         problems=("item-unknown",),
         examples={"reference": examples.ITEM},
+        cache=CacheRule(
+            entity="item", fresh_seconds=30, stale_seconds=60, error_seconds=3_600, public=True
+        ),
     )
     async def get_item(self, reference: str) -> Item:
         """Answer an item by canonical id or by the ERP's number (`bc:1896-S`)."""
