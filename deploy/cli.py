@@ -18,6 +18,8 @@ _COMMANDS: Final = {
     "up": ("deploy.commands.up", "Start everything: sandbox vendors, tiers and gateway."),
     "demo": ("deploy.commands.demo", "Close a deal in the CRM and follow it to the warehouse."),
     "orders": ("deploy.commands.orders", "Import an order file, or tell the story of one order."),
+    "key": ("deploy.commands.key", "Make an API key for a client."),
+    "revoke": ("deploy.commands.revoke", "Withdraw a client, key, certificate or token."),
     "token": ("deploy.commands.token", "Print an access token for a client."),
     "check": ("deploy.commands.check", "Check a configuration file and name every fault in it."),
     "explain": ("deploy.commands.explain", "Show what the gateway would say to a call, and why."),

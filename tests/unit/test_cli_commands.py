@@ -10,8 +10,11 @@ import pytest
 from deploy.cli import crossdock
 from tests.serving import free_port
 
-NAMES = ["up", "demo", "orders", "token", "check", "explain", "sandbox"]
-LEAVES = ["up", "demo", "orders import", "orders show", "token", "check", "explain", "sandbox"]
+NAMES = ["up", "demo", "orders", "key", "revoke", "token", "check", "explain", "sandbox"]
+LEAVES = [
+    "up", "demo", "orders import", "orders show", "key", "revoke", "token", "check", "explain",
+    "sandbox",
+]  # fmt: skip
 
 
 def run(tmp_path, *arguments, **environment):
