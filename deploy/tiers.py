@@ -33,7 +33,7 @@ from process_apis.pricing_credit.records import Records
 from process_apis.pricing_credit.refreshing import Refresher
 from process_apis.propagation.build import Propagation
 from process_apis.quote_to_order.build import QuoteToOrder
-from process_apis.quote_to_order.exposure import OpenExposure
+from process_apis.quote_to_order.shared_exposure import exposure_over
 from runtime.budget import BudgetBroker
 from runtime.clock import Clock
 from runtime.http import HttpClient
@@ -187,7 +187,7 @@ class ProcessTier:
         configured, clock, parts = around.configured, around.clock, around.parts
         data = around.settings.data
         self.store = Store(configured.store.url or f"sqlite:///{data / 'journal.db'}")
-        exposure = OpenExposure()
+        exposure = exposure_over(self.store, clock)
         self.records = Records(
             erp=below.erp, wms=below.wms, crm=below.crm,
             settings=configured.pricing, clock=clock,
@@ -243,6 +243,7 @@ class ProcessTier:
             holding = Holding(self.store, holder=self.journal.new_holder(), clock=clock)
             self.jobs += [
                 alone(forgetting(self.journal), "forgetting", holding, self.store),
+                alone(self._orders.mend_exposure, "credit claims", holding, self.store),
                 alone(self.inventory.run, "reservations", holding, self.store),
                 alone(built.deal_watch(self.journal).run, "deals", holding, self.store),
                 alone(erp_watch.run, "erp-watch", holding, self.store),

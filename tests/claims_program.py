@@ -1,14 +1,18 @@
 """One process of several that take of the same stock or credit: for tests of claims.
 
     python -m tests.claims_program URL NAME stock HOLDERS
+    python -m tests.claims_program URL NAME credit HOLDERS
 
-Prints a line for every answer it has, each before the next question: `NAME HOLDER ITEM=QUANTITY...`
+Says `ready`, waits for a line, and then prints one for every answer it has: `NAME HOLDER
+PLACE=QUANTITY...`, or `NAME HOLDER CREDIT=AMOUNT`.
 """
 
 import asyncio
 import sys
+import tempfile
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 from contracts.canonical.stock import StockAt, StockPosition
 from contracts.ports.inventory import ReserveStock, WantedStock
@@ -17,6 +21,10 @@ from process_apis.inventory.api import InventoryApi
 from process_apis.inventory.settings import InventorySettings
 from runtime.clock import SystemClock
 from runtime.store.engine import Store
+from tests.scenarios.world import World, an_order
+
+CUSTOMER = "30000"
+LIMIT = 6000
 
 ITEMS = ("item_A", "item_B", "item_C")
 THERE = {"EAST": 60, "WEST": 40}
@@ -47,8 +55,10 @@ def wanted_by(number):
     return tuple(WantedStock(item=item, quantity=q) for item, q in lines)[: 1 + number % 3]
 
 
-async def reserve(store, name, numbers):
+async def reserve(url, name, numbers):
     """Reserve for holders, many at once."""
+    store = Store(url)
+    store.open()
     inventory = InventoryApi(
         wms=FullShelf(), store=store, settings=InventorySettings(), clock=SystemClock()
     )
@@ -61,21 +71,42 @@ async def reserve(store, name, numbers):
         kept = " ".join(f"{line.item}@{line.warehouse}={line.quantity}" for line in answer.lines)
         print(name, answer.holder, kept, flush=True)
 
+    told()
     await asyncio.gather(*(one(number) for number in numbers))
 
 
-TAKERS = {"stock": reserve}
+async def order(url, name, numbers):
+    """Place orders of one customer, many at once; none of them ever comes into the ERP."""
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder), url=url)
+        world.has_customer(CUSTOMER, limit=LIMIT)
+        world.erp.place_order = never
+        await world.opens()
+
+        async def one(number):
+            wanted = an_order(("1896-S", 1 + number % 3), customer=f"cust_{CUSTOMER}")
+            placed = (await world.place(wanted, key=f"K-{number}", wait=0)).body
+            print(name, f"K-{number}", f"{placed.credit}={placed.gross_amount.amount}", flush=True)
+
+        await one(numbers[0])  # so that every copy is there, and the race is about credit alone
+        told()
+        await asyncio.gather(*(one(number) for number in numbers[1:]))
+        await asyncio.sleep(3600)
 
 
-async def main(url, name, what, holders):
-    store = Store(url)
-    store.open()
+async def never(_order):
+    """An ERP that never comes to an end with an order."""
+    await asyncio.sleep(3600)
+
+
+def told():
+    """Say that the race may begin, and wait until it does."""
     print("ready", flush=True)
     sys.stdin.readline()
-    numbers = [int(number) for number in holders.split(",")]
-    await TAKERS[what](store, name, numbers)
-    store.close()
 
+
+TAKERS = {"stock": reserve, "credit": order}
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    url, name, what, holders = sys.argv[1:]
+    asyncio.run(TAKERS[what](url, name, [int(number) for number in holders.split(",")]))

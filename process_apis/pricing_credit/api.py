@@ -45,12 +45,12 @@ from process_apis.pricing_credit.records import Records
 from process_apis.pricing_credit.settings import PricingSettings
 from runtime.clock import Clock
 
-Exposure = Callable[[CustomerId, datetime], Decimal]
-"""What a customer's accepted orders come to, in company currency, that an ERP position given at
-an instant does not count yet."""
+Exposure = Callable[[CreditPosition], Awaitable[Decimal]]
+"""What a customer's accepted orders come to, in company currency, that an ERP position does not
+count yet."""
 
 
-def no_exposure(_customer: CustomerId, _as_of: datetime) -> Decimal:
+async def no_exposure(_position: CreditPosition) -> Decimal:
     """Count nothing beside what the ERP counts."""
     return Decimal(0)
 
@@ -335,7 +335,7 @@ class PricingCreditApi:
         decision = decisions.credit_decision(
             position,
             requested,
-            unseen=rounded(self._exposure(position.customer, position.as_of), own),
+            unseen=rounded(await self._exposure(position), own),
             overdue_tolerated=self._settings.overdue_tolerated,
         )
         return CreditPart(

@@ -1,6 +1,9 @@
 """quote-to-order: the port, implemented over the journal."""
 
+import asyncio
+import contextlib
 import hashlib
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
@@ -28,7 +31,7 @@ from contracts.problems import Fault, ProblemError, refuse
 from process_apis.quote_to_order import deals, decisions, remedies, remedying
 from process_apis.quote_to_order.answers import OrderAnswers, durably, location_of, reply_of
 from process_apis.quote_to_order.checking import terms_of
-from process_apis.quote_to_order.exposure import OpenExposure, order_token
+from process_apis.quote_to_order.exposure import Counted, Exposure, approved_on, asking, order_token
 from process_apis.quote_to_order.intake import Intake
 from process_apis.quote_to_order.lifecycle import ORDER
 from process_apis.quote_to_order.queries import CONFIRMED as IN_ERP
@@ -42,8 +45,14 @@ from runtime.journal.faults import ActionNotAllowed, KeyReused, UnknownIncident
 from runtime.journal.incidents import Action
 from runtime.journal.journal import Journal
 from runtime.journal.process import Accepted, Event, Process, Says, Start, Term
+from runtime.store.faults import StoreUnavailable
+
+log = logging.getLogger("crossdock.orders")
 
 PLACE: Final = "orders.place"
+_MENDED_EVERY: Final = 60.0
+_CHECKS: Final = 4
+"""How often an order is checked whose credit others take meanwhile."""
 CREDIT: Final = "orders.credit"
 _MOMENT: Final = timedelta(milliseconds=300)
 """How long a cancellation or a remedy is waited for, to answer with what it did."""
@@ -74,7 +83,7 @@ class QuoteToOrderApi:
         intake: Intake,
         journal: Journal,
         queries: OrderQueries,
-        exposure: OpenExposure,
+        exposure: Exposure,
         settings: OrderSettings,
         clock: Clock,
         mint: Callable[[], str],
@@ -96,7 +105,7 @@ class QuoteToOrderApi:
         key = _key_of(call)
         policy = self._policy(body.channel)
         try:
-            record = await self._intake.order(body, policy, key, call)
+            record, counted = await self._checked(body, policy, key, call)
         except ProblemError as refused:
             return await self._as_first_accepted(call, PLACE, body, refused)
         order = OrderId(self._mint())
@@ -124,7 +133,7 @@ class QuoteToOrderApi:
             says=(Says(text=_SAID[record.entry]),),
             emits=(Event(topic=topic, data=shown),),
         )
-        return await self._accept(start, shown, call)
+        return await self._accept(start, shown, call, counted)
 
     async def credit(self, body: CreditRequest) -> Reply[Order]:
         """Accept a credit; what it goes against is decided by its process. See the port."""
@@ -254,10 +263,18 @@ class QuoteToOrderApi:
         The others are in its positions, all of which are read after the start.
         """
         waiting = await self._queries.not_in_erp()
-        for order in waiting:
-            token = order_token(order.consumer, order.key)
-            self._exposure.add(order.customer, token, order.exposure)
+        await self._exposure.fill(waiting)
         return len(waiting)
+
+    async def mend_exposure(self) -> None:
+        """Put right now and then what dying processes left of the counting. Never returns."""
+        while True:
+            await asyncio.sleep(_MENDED_EVERY)
+            try:
+                if mended := await self._exposure.mend(self._queries.not_in_erp):
+                    log.warning("credit_claims_mended", extra={"claims": mended})
+            except StoreUnavailable:
+                log.warning("credit_claims_not_mended")
 
     # Inside.
 
@@ -272,11 +289,33 @@ class QuoteToOrderApi:
             raise refuse("channel-unknown", errors=(fault,))
         return policy
 
+    async def _checked(
+        self, body: PlaceOrder, policy: ChannelPolicy, key: str, call: CallContext
+    ) -> tuple[OrderRecord, Counted]:
+        """Answer an order that can be accepted, counted against its customer's credit.
+
+        So no two orders are let in on the same credit: one that came too late is checked again,
+        and then seen to exceed the limit.
+        """
+        token = order_token(call.consumer, key)
+        for _ in range(_CHECKS):
+            with asking() as asked:
+                record = await self._intake.order(body, policy, key, call)
+            with durably():
+                counted = await self._exposure.take(token, record, approved_on(record, asked))
+            if counted != "over":
+                return record, counted
+        raise refuse("store-unavailable", retry_after=1)
+
     async def _accept(
-        self, start: Start[OrderRecord] | Start[CreditRecord], shown: Order, call: CallContext
+        self,
+        start: Start[OrderRecord] | Start[CreditRecord],
+        shown: Order,
+        call: CallContext,
+        counted: Counted = "known",
     ) -> Reply[Order]:
         """Commit, then answer: at once, or when the order has come far enough."""
-        accepted = await self._counted_accept(start)
+        accepted = await self._committed(start, counted)
         if not accepted.created:
             return await self._answer(accepted.process_id, call)
         if self._wait_of(call):
@@ -284,14 +323,10 @@ class QuoteToOrderApi:
         order = msgspec.structs.replace(shown, reference=accepted.reference)
         return Reply(body=order, status=202, location=location_of(order.id), etag="1")
 
-    async def _counted_accept(self, start: Start[OrderRecord] | Start[CreditRecord]) -> Accepted:
-        """Commit, with the amount counted against the customer's credit from before on.
-
-        So no two orders are let in on the same credit.
-        """
-        record, token, counts = start.data, order_token(start.consumer, start.key), False
-        if isinstance(record, OrderRecord) and record.entry != "held":
-            counts = self._exposure.add(record.customer, token, record.exposure)
+    async def _committed(
+        self, start: Start[OrderRecord] | Start[CreditRecord], counted: Counted
+    ) -> Accepted:
+        """Commit; an order that is not accepted now does not count on."""
         created = False
         try:
             with durably():
@@ -300,8 +335,10 @@ class QuoteToOrderApi:
         except KeyReused as reused:
             raise refuse("idempotency-key-reused", order=reused.process_id) from None
         finally:
-            if counts and not created:
-                self._exposure.forget(record.customer, token)
+            if counted == "new" and not created:
+                token = order_token(start.consumer, start.key)
+                with contextlib.suppress(StoreUnavailable):  # then `mend_exposure` finds it
+                    await self._exposure.forget(start.data.customer, token)
         return accepted
 
     async def _answer(self, order: str, call: CallContext) -> Reply[Order]:

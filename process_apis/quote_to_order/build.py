@@ -9,7 +9,7 @@ from contracts.ports.pricing_credit import PricingCredit
 from contracts.ports.wms import Wms
 from process_apis.quote_to_order.api import QuoteToOrderApi
 from process_apis.quote_to_order.deals import DealWatch
-from process_apis.quote_to_order.exposure import OpenExposure
+from process_apis.quote_to_order.exposure import Exposure
 from process_apis.quote_to_order.intake import Intake
 from process_apis.quote_to_order.process_types import process_types
 from process_apis.quote_to_order.promises import PromiseReader
@@ -41,7 +41,7 @@ class QuoteToOrder:
         store: Store,
         settings: OrderSettings,
         clock: Clock,
-        exposure: OpenExposure,
+        exposure: Exposure,
         promises: PromiseReader | None = None,
         inventory: Inventory | None = None,
     ) -> None:

@@ -1,20 +1,90 @@
-"""What customers' accepted orders come to that the ERP does not count yet."""
+"""What customers' accepted orders come to that the ERP does not count yet.
 
-from collections.abc import Iterator
+Between a check and the acceptance another order may be let in on the same credit. So an order is
+counted under the position it was approved on (`asking`, `take`): one that does not fit any more is
+checked again, and the check then sees the order that came first.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 
+from contracts.canonical.credit import CreditPosition
 from contracts.canonical.ids import CustomerId
+from process_apis.quote_to_order.queries import Uncounted
 from process_apis.quote_to_order.records import OrderRecord
 from runtime.journal.process import Process
 
-_CHECKED: Final[ContextVar[str | None]] = ContextVar("crossdock_order_checked", default=None)
-"""The order that is being checked again: its own amount does not stand against it."""
+Counted = Literal["new", "known", "over"]
+"""An order is counted by this call, was counted before, or would go over the limit."""
+
+
+NotInErp = Callable[[], Awaitable[Sequence[Uncounted]]]
+
+
+class Asked(Struct):
+    """A check of credit: which order it is of, and what it rests on.
+
+    `order`: counted already; its own amount does not stand against it. `position`: the ERP's,
+    once credit was asked for; `unseen`: what it did not include then.
+    """
+
+    order: str | None = None
+    position: CreditPosition | None = None
+    unseen: Decimal = Decimal(0)
+
+
+_ASKED: Final[ContextVar[Asked | None]] = ContextVar("crossdock_credit_asked", default=None)
+
+
+class Exposure(Protocol):
+    """What accepted orders come to; `OpenExposure` in one process, `SharedExposure` in many."""
+
+    async def __call__(self, position: CreditPosition) -> Decimal:
+        """Answer what the ERP's position does not include, without the order being checked."""
+        ...
+
+    async def take(self, order: str, record: OrderRecord, on: CreditPosition | None) -> Counted:
+        """Count an order, at most up to the limit of the position it was approved on.
+
+        Without `on` it counts whatever the limit is. One without an amount belongs to a customer
+        without a limit, a held one waits: neither counts. An order is named by `order_token`, so
+        that it can be counted before the journal has given it an id.
+        """
+        ...
+
+    async def decided(self, process: Process[OrderRecord], record: OrderRecord, on: Asked) -> bool:
+        """Count an order at what it comes to now that it was checked; a held one not at all.
+
+        False: another order was let in meanwhile and it would go over the limit. Nothing has
+        changed then, and it must be checked again.
+        """
+        ...
+
+    async def resumes(self, process: Process[OrderRecord]) -> None:
+        """Count an order that goes on after it was held or stopped."""
+        ...
+
+    async def counted(self, process: Process[OrderRecord], at: datetime) -> None:
+        """The ERP has the order since `at`: its later positions include it."""
+        ...
+
+    async def forget(self, customer: CustomerId, order: str) -> None:
+        """The order came to nothing."""
+        ...
+
+    async def fill(self, waiting: Iterable[Uncounted]) -> None:
+        """Count the orders that are not in the ERP yet, as the journal has them."""
+        ...
+
+    async def mend(self, not_in_erp: NotInErp, /) -> int:
+        """Let what is counted be what the journal says; answers how much was not."""
+        ...
 
 
 class _Open(Struct):
@@ -63,80 +133,126 @@ class OpenExposure:
     def __init__(self) -> None:
         self._open: dict[CustomerId, _Customer] = {}
 
-    def __call__(self, customer: CustomerId, as_of: datetime) -> Decimal:
-        """Answer what the ERP's position of `as_of` does not include.
+    async def __call__(self, position: CreditPosition) -> Decimal:
+        """Answer what the ERP's position does not include."""
+        asked = _ASKED.get()
+        if asked is not None:
+            asked.position = position
+        return self._total(
+            position.customer, position.as_of, None if asked is None else asked.order
+        )
 
-        An order that is being checked again (`checking`) is left out.
-        """
+    async def take(self, order: str, record: OrderRecord, on: CreditPosition | None) -> Counted:
+        """Count an order within the limit of a position; nothing is awaited in between."""
+        amount = countable(record)
+        if amount is None:
+            return "known"
+        known = self._open.get(record.customer)
+        if known is not None and order in known.orders:
+            return "known"
+        if on is not None and is_over(on, self._total(on.customer, on.as_of, None), amount):
+            return "over"
+        self._open.setdefault(record.customer, _Customer({})).put(order, amount)
+        return "new"
+
+    async def decided(self, process: Process[OrderRecord], record: OrderRecord, on: Asked) -> bool:
+        """Count an order anew at what it comes to."""
+        token = token_of(process)
+        amount = countable(record)
+        if record.credit == "held":
+            self._forget(record.customer, token)
+        elif amount is not None:
+            position = approved_on(record, on)
+            if position is not None:
+                unseen = self._total(position.customer, position.as_of, token)
+                if is_over(position, unseen, amount):
+                    return False
+            self._open.setdefault(record.customer, _Customer({})).put(token, amount)
+        return True
+
+    async def resumes(self, process: Process[OrderRecord]) -> None:
+        """Count an order that goes on."""
+        await self.decided(process, process.data, Asked())
+
+    async def counted(self, process: Process[OrderRecord], at: datetime) -> None:
+        """The ERP has the order since `at`."""
+        known = self._open.get(process.data.customer)
+        entry = None if known is None else known.orders.get(token_of(process))
+        if known is not None and entry is not None:
+            entry.in_erp_since = at
+            if known.as_of is not None and at < known.as_of:
+                known.as_of = None  # the clock was put back: look through them once more
+
+    async def forget(self, customer: CustomerId, order: str) -> None:
+        """The order came to nothing."""
+        self._forget(customer, order)
+
+    async def fill(self, waiting: Iterable[Uncounted]) -> None:
+        """Count what is not in the ERP; an order counted already stays as it is."""
+        for order in waiting:
+            if order.exposure is None:
+                continue
+            known = self._open.setdefault(order.customer, _Customer({}))
+            token = order_token(order.consumer, order.key)
+            if token not in known.orders:
+                known.put(token, order.exposure)
+
+    async def mend(self, _not_in_erp: NotInErp) -> int:
+        """Nothing: what is in memory dies with what it counts."""
+        return 0
+
+    def _forget(self, customer: CustomerId, order: str) -> None:
+        known = self._open.get(customer)
+        if known is not None:
+            known.drop(order)
+
+    def _total(self, customer: CustomerId, as_of: datetime, without: str | None) -> Decimal:
         known = self._open.get(customer)
         if known is None:
             return Decimal(0)
         known.drop_known(as_of)
         if not known.orders:
             del self._open[customer]
-        checked = known.orders.get(_CHECKED.get() or "")
-        return known.total if checked is None else known.total - checked.amount
-
-    def add(self, customer: CustomerId, order: str, amount: Decimal | None) -> bool:
-        """Count an order unless it is counted already; answer whether it was news.
-
-        One without an amount belongs to a customer without a limit. An order is named by
-        `order_token`, so that it can be counted before the journal has given it an id.
-        """
-        if amount is None:
-            return False
-        known = self._open.get(customer)
-        if known is None:
-            known = self._open[customer] = _Customer({})
-        if order in known.orders:
-            return False
-        known.put(order, amount)
-        return True
-
-    def counted(self, process: Process[OrderRecord], at: datetime) -> None:
-        """The ERP has the order since `at`: its later positions include it."""
-        known = self._open.get(process.data.customer)
-        entry = None if known is None else known.orders.get(_token(process))
-        if known is not None and entry is not None:
-            entry.in_erp_since = at
-            if known.as_of is not None and at < known.as_of:
-                known.as_of = None  # the clock was put back: look through them once more
-
-    def resumes(self, process: Process[OrderRecord]) -> None:
-        """Count an order that goes on after it was held or stopped."""
-        self.decided(process, process.data)
-
-    def decided(self, process: Process[OrderRecord], record: OrderRecord) -> None:
-        """Count an order at what it comes to now that it was checked; a held one not at all.
-
-        To be called before anything is awaited after the check, so that no other order is let in
-        on the same credit.
-        """
-        token = _token(process)
-        if record.credit == "held":
-            self.forget(record.customer, token)
-        elif not self.add(record.customer, token, record.exposure) and record.exposure is not None:
-            self._open[record.customer].put(token, record.exposure)
-
-    def forget(self, customer: CustomerId, order: str) -> None:
-        """The order came to nothing."""
-        known = self._open.get(customer)
-        if known is not None:
-            known.drop(order)
-
-    def forget_process(self, process: Process[OrderRecord]) -> None:
-        """The order is cancelled."""
-        self.forget(process.data.customer, _token(process))
+        own = known.orders.get(without or "")
+        return known.total if own is None else known.total - own.amount
 
 
 @contextmanager
-def checking(process: Process[OrderRecord]) -> Iterator[None]:
-    """Check an order that may be counted already: what is asked in here leaves its amount out."""
-    before = _CHECKED.set(_token(process))
+def asking(order: str | None = None) -> Iterator[Asked]:
+    """Learn on what position the checks in here rest; leave the amount of `order` out of them."""
+    asked = Asked(order=order)
+    before = _ASKED.set(asked)
     try:
-        yield
+        yield asked
     finally:
-        _CHECKED.reset(before)
+        _ASKED.reset(before)
+
+
+def asked_now() -> Asked:
+    """The check that is going on, if there is one whose author wants to know."""
+    return _ASKED.get() or Asked()
+
+
+def approved_on(record: OrderRecord, asked: Asked) -> CreditPosition | None:
+    """The position whose limit an order must keep.
+
+    None when it was not approved by its limit: there is none, nobody knew it, or we had promised.
+    """
+    position, amount = asked.position, record.exposure
+    if record.credit != "approved" or position is None or amount is None:
+        return None
+    return None if is_over(position, asked.unseen, amount) else position
+
+
+def countable(record: OrderRecord) -> Decimal | None:
+    """What an order adds; None for one that waits for credit or has a customer without a limit."""
+    return None if record.credit == "held" else record.exposure
+
+
+def is_over(position: CreditPosition, unseen: Decimal, amount: Decimal) -> bool:
+    """Tell whether so much more would take a customer over the limit."""
+    limit = position.limit
+    return limit is not None and position.exposure.amount + unseen + amount > limit.amount
 
 
 def order_token(consumer: str, key: str) -> str:
@@ -144,5 +260,6 @@ def order_token(consumer: str, key: str) -> str:
     return f"{consumer}\n{key}"
 
 
-def _token(process: Process[OrderRecord]) -> str:
+def token_of(process: Process[OrderRecord]) -> str:
+    """Name an order that has a process."""
     return order_token(process.consumer, process.key)

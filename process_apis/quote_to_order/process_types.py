@@ -8,7 +8,7 @@ from contracts.ports.inventory import Inventory
 from contracts.ports.pricing_credit import PricingCredit
 from contracts.ports.wms import Wms
 from process_apis.quote_to_order.credits import CreditSteps
-from process_apis.quote_to_order.exposure import OpenExposure
+from process_apis.quote_to_order.exposure import Exposure
 from process_apis.quote_to_order.lifecycle import CREDIT, ORDER
 from process_apis.quote_to_order.queries import CREDIT_KIND, ORDER_KIND, OrderQueries
 from process_apis.quote_to_order.records import CreditRecord, OrderRecord
@@ -28,7 +28,7 @@ def process_types(
     wms: Wms,
     crm: Crm,
     settings: OrderSettings,
-    exposure: OpenExposure,
+    exposure: Exposure,
     queries: OrderQueries,
     inventory: Inventory | None = None,
 ) -> tuple[ProcessType[Any], ...]:

@@ -16,7 +16,7 @@ from process_apis.quote_to_order.lifecycle import STANDING
 from process_apis.quote_to_order.records import AgreedLine, Match, Trouble
 from runtime.journal.codec import Types
 from runtime.journal.incidents import Category
-from runtime.journal.process import Process
+from runtime.journal.process import Lane, Process
 from runtime.journal.reading import REFERENCE
 from runtime.journal.times import from_micros, maybe_time
 from runtime.store.engine import Store
@@ -62,6 +62,7 @@ _EXCEPTIONS = (
 )
 
 _NOT_IN_ERP = select(process.c.consumer, process.c.key, process.c.data).where(
+    process.c.lane.in_([lane.value for lane in Lane]),  # leads the index
     process.c.kind == ORDER_KIND,
     process.c.state.in_(("accepted", "provisional", "stopped")),
     ~process.c.done,

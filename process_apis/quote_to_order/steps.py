@@ -11,7 +11,7 @@ from contracts.ports.inventory import Inventory
 from contracts.ports.pricing_credit import PricingCredit
 from contracts.ports.wms import Wms
 from process_apis.quote_to_order import checking, exposure, outcomes
-from process_apis.quote_to_order.exposure import OpenExposure
+from process_apis.quote_to_order.exposure import Exposure
 from process_apis.quote_to_order.lifecycle import ORDER
 from process_apis.quote_to_order.outcomes import ERP_ORDER
 from process_apis.quote_to_order.queries import OrderQueries
@@ -21,7 +21,7 @@ from process_apis.quote_to_order.undoing import UndoSteps
 from process_apis.quote_to_order.warehouse_steps import WarehouseSteps
 from process_apis.quote_to_order.working import Outcome, failed, working
 from runtime.journal.incidents import Category
-from runtime.journal.process import Move, Process, Step, StepContext
+from runtime.journal.process import Again, Move, Process, Step, StepContext
 
 _FEW: Final = 10
 """So many orders of one deal are looked at."""
@@ -38,7 +38,7 @@ class OrderSteps:
         wms: Wms,
         crm: Crm,
         settings: OrderSettings,
-        exposure: OpenExposure,
+        exposure: Exposure,
         queries: OrderQueries,
         inventory: Inventory | None = None,
     ) -> None:
@@ -69,7 +69,7 @@ class OrderSteps:
         elsewhere = checking.opening(process, context)
         if elsewhere is not None:
             return elsewhere
-        self._exposure.resumes(process)
+        await self._exposure.resumes(process)
         try:
             with working(process, context):
                 answer = await self._erp.place_order(
@@ -82,7 +82,7 @@ class OrderSteps:
                 )
         except CallFailedError as fault:
             return self._failed(process, context, fault, "stopped", "the order is placed there")
-        self._exposure.counted(process, context.clock.now())
+        await self._exposure.counted(process, context.clock.now())
         return outcomes.placed(process, context, answer, ORDER)
 
     async def check_again(self, process: Process[OrderRecord], context: StepContext) -> Outcome:
@@ -94,12 +94,11 @@ class OrderSteps:
         if policy is None:
             return _no_channel(process, context)
         request, policy = checking.as_told(process.data, request, policy)
-        with working(process, context), exposure.checking(process):
+        with working(process, context), exposure.asking(exposure.token_of(process)) as asked:
             checked = await checking.check(self._pricing, request, policy)
         move = checking.after_check(process, context, request, policy, checked)
         if isinstance(move, Move):
-            self._exposure.decided(process, move.data)
-            return move
+            return await self._counted(process, context, move, asked)
         if context.now - process.data.since > self._settings.give_up_after:
             return outcomes.stopped(
                 process,
@@ -120,7 +119,7 @@ class OrderSteps:
         if policy is None:
             return _no_channel(process, context)
         try:
-            with working(process, context):
+            with working(process, context), exposure.asking() as asked:
                 others = await self._queries.by_term("deal", (process.key,), None, _FEW)
                 twin = next((one for one in others if _stands_beside(process, one)), None)
                 if twin is not None:
@@ -133,8 +132,20 @@ class OrderSteps:
         except CallFailedError as fault:
             return self._failed(process, context, fault, "stopped", "the deal is read")
         move = checking.after_fetch(process, context, request, policy, checked)
-        self._exposure.decided(process, move.data)
-        return move
+        return await self._counted(process, context, move, asked)
+
+    async def _counted(
+        self,
+        process: Process[OrderRecord],
+        context: StepContext,
+        move: Move[OrderRecord],
+        asked: exposure.Asked,
+    ) -> Outcome:
+        """Make a move whose credit was decided on; again if it was given away meanwhile."""
+        record = process.data if move.data is None else move.data
+        if await self._exposure.decided(process, record, asked):
+            return move
+        return Again(at=context.retry_at(None), in_doubt=context.in_doubt)
 
     def _failed(
         self,

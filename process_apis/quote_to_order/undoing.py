@@ -14,7 +14,7 @@ from contracts.ports.inventory import Inventory, ReleaseReservation
 from contracts.ports.wms import CancelRelease, Wms
 from contracts.problems import ProblemError
 from process_apis.quote_to_order import goods, outcomes
-from process_apis.quote_to_order.exposure import OpenExposure
+from process_apis.quote_to_order.exposure import Exposure, token_of
 from process_apis.quote_to_order.lifecycle import ORDER
 from process_apis.quote_to_order.outcomes import ERP_ORDER, RESERVATION, WMS_ORDER
 from process_apis.quote_to_order.records import OrderRecord, changed
@@ -37,7 +37,7 @@ class UndoSteps:
         erp: Erp,
         wms: Wms,
         inventory: Inventory | None,
-        exposure: OpenExposure,
+        exposure: Exposure,
         settings: OrderSettings,
     ) -> None:
         self._erp = erp
@@ -121,7 +121,7 @@ class UndoSteps:
             except ProblemError as fault:
                 if fault.problem.retryable:
                     return _later(context)
-        self._exposure.forget_process(process)
+        await self._exposure.forget(process.data.customer, token_of(process))
         after = changed(process.data, context.now, hold=None, trouble=None)
         return Move(
             event="all_undone",

@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 
 from msgspec import Struct, field
 
-from runtime.store.claim_values import NEVER, Ending, Holding, Taking, chosen, holding_of
+from runtime.store.claim_values import NEVER, Ending, Holding, Putting, Taking, chosen, holding_of
 
 
 class _Account(Struct):
@@ -54,6 +54,17 @@ class ClaimBook:
         for account, units in taken.items():
             self.put(taking.holder, account, units, taking.expires_at)
         return holding_of(taken, taking.expires_at, is_new=True)
+
+    def put_within(self, putting: Putting) -> bool:
+        """Let a holder hold so much if that keeps the bound; answer whether it does."""
+        self._expire(putting.at)
+        total = self._total(putting.account, putting.bound.reading)
+        holder = self._holders.get(putting.holder)
+        own = 0 if holder is None else holder.amounts.get(putting.account, 0)
+        if not putting.fits(total - own):
+            return False
+        self.put(putting.holder, putting.account, putting.amount, NEVER)
+        return True
 
     def put(self, name: str, account: str, units: int, expires_at: int) -> None:
         """Let a holder hold so much. It keeps the expiry it has."""

@@ -167,21 +167,23 @@ class SharedRows:
         return answers
 
     def put(self, connection: Connection, batch: Sequence[Putting]) -> Sequence[Holding]:
-        """Set what holders hold; nobody takes of these accounts meanwhile."""
+        """Set what holders hold, one after the other; nobody takes of these accounts meanwhile."""
         self._lock(connection, [p.holder for p in batch], [p.account for p in batch])
-        newest = {(p.holder, p.account): p for p in batch}
-        for p in newest.values():
-            named = self._named(holder=p.holder, account=p.account)
-            connection.execute(_DROP_ONE, named)
-        rows = [
-            self._new(p.holder, p.account, p.amount, p.at, NEVER)
-            for p in newest.values()
-            if p.amount
-        ]
-        self._add.run(connection, rows)
-        now = max(p.at for p in batch)
-        held = self._holders(connection, [p.holder for p in batch], now)
-        return [holding_of(*held.get(p.holder, ({}, NEVER))) for p in batch]
+        answers = []
+        for p in batch:
+            pair = (p.account, p.bound.reading)
+            others = 0
+            if p.bound.most is not None:
+                others = self._sums(connection, [pair], p.at, p.holder).get(pair, 0)
+            is_put = p.fits(others)
+            if is_put:
+                named = self._named(holder=p.holder, account=p.account)
+                connection.execute(_DROP_ONE, named)
+                row = self._new(p.holder, p.account, p.amount, p.at, NEVER)
+                self._add.run(connection, [row] if p.amount else [])
+            held = self._holders(connection, [p.holder], p.at).get(p.holder, ({}, NEVER))
+            answers.append(holding_of(*held, is_new=is_put))
+        return answers
 
     def end(self, connection: Connection, batch: Sequence[Ending]) -> Sequence[Holding]:
         """End claims. No lock is needed: whoever sums meanwhile counts them still."""

@@ -36,7 +36,7 @@ class Bound(Struct, frozen=True, kw_only=True):
 
 
 class Holding(Struct, frozen=True, kw_only=True):
-    """What a holder holds, by account. `is_new`: it was taken by this very call."""
+    """What a holder holds, by account. `is_new`: this very call took it or put it so."""
 
     amounts: Mapping[str, Decimal]
     expires_at: datetime | None = None
@@ -60,6 +60,12 @@ class Putting(Struct, frozen=True, kw_only=True):
     account: str
     amount: int
     at: int
+    bound: Bound
+
+    def fits(self, total: int) -> bool:
+        """Tell whether the bound is kept when all others hold `total`."""
+        most = self.bound.most
+        return most is None or quantity_of(total + self.amount) <= most
 
 
 class Ending(Struct, frozen=True, kw_only=True):

@@ -15,10 +15,12 @@ each account, taken in one order), so that processes on many hosts never exceed 
 their clocks must agree to within `CLOCKS_APART`.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
+
+from msgspec import structs
 
 from runtime.clock import Clock
 from runtime.journal.times import to_micros
@@ -42,6 +44,7 @@ from runtime.store.engine import Store
 
 __all__ = ["Bound", "Choose", "Claims", "Holding", "all_or_nothing", "what_fits"]
 
+WITHOUT_BOUND: Final = Bound(most=None)
 CLOCKS_APART: Final = timedelta(seconds=1)
 """How far the clocks of hosts on a shared store may differ."""
 
@@ -105,15 +108,22 @@ class Claims:
             await self._keep(holder, undo=lambda book: book.drop(holder))
         return holding
 
-    async def put(self, holder: str, account: str, amount: Decimal) -> Holding:
-        """Let a holder hold so much under an account, whatever its bound. 0 drops it."""
-        units = units_of(amount)
+    async def put(
+        self, holder: str, account: str, amount: Decimal, *, bound: Bound = WITHOUT_BOUND
+    ) -> Holding:
+        """Let a holder hold so much under an account, if that keeps the bound. 0 drops it.
+
+        Answers what it holds; `is_new` False: the bound would not be kept, nothing has changed.
+        """
+        putting = Putting(
+            holder=holder, account=account, amount=units_of(amount), at=self._now(), bound=bound
+        )
         if self._book is None:
-            putting = Putting(holder=holder, account=account, amount=units, at=self._now())
             return await self._store.submit(self._shared.put, putting)
-        self._book.put(holder, account, units, NEVER)
-        await self._keep(holder)
-        return self._book.held(holder, self._now())
+        is_put = self._book.put_within(putting)
+        if is_put:
+            await self._keep(holder)
+        return structs.replace(self._book.held(holder, putting.at), is_new=is_put)
 
     async def end(
         self,
@@ -162,7 +172,7 @@ class Claims:
             found = await self._store.read(lambda c: self._shared.totals(c, asked, now, without))
         return {account: quantity_of(units) for account, units in found.items() if units}
 
-    async def open_holders(self, *, before: datetime) -> Collection[OpenClaim]:
+    async def open_before(self, *, before: datetime) -> Sequence[OpenClaim]:
         """Answer what has been held since before an instant, for a comparison with the holders.
 
         On a shared store only; a store of our own has no other program's claims.

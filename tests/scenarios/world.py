@@ -69,8 +69,8 @@ from process_apis.pricing_credit.promises import Promises
 from process_apis.pricing_credit.records import Records
 from process_apis.pricing_credit.settings import PricingSettings
 from process_apis.quote_to_order.build import QuoteToOrder
-from process_apis.quote_to_order.exposure import OpenExposure
 from process_apis.quote_to_order.settings import OrderSettings
+from process_apis.quote_to_order.shared_exposure import exposure_over
 from process_apis.quote_to_order.signals import (
     GOODS_SHIPPED,
     HOLD_CHANGED,
@@ -321,7 +321,11 @@ class Wms(Vendor):
                 StockPosition(
                     item=item,
                     places=tuple(
-                        StockAt(warehouse=w, on_hand=Decimal(n), available=Decimal(n))
+                        StockAt(
+                            warehouse=w,
+                            on_hand=Decimal(n),
+                            available=max(Decimal(0), Decimal(n) - self.allocated(w, item)),
+                        )
                         for w, n in self.stock_of[item].items()
                     ),
                     as_of=self.clock.now(),
@@ -330,6 +334,25 @@ class Wms(Vendor):
                 if item in self.stock_of
             )
         )
+
+    def allocated(self, warehouse, item):
+        """What living fulfilment orders of a warehouse take of an item."""
+        return sum(
+            (
+                line.quantity
+                for reference, order in self.asked_to_ship.items()
+                if order.warehouse == warehouse and reference in self.releases
+                for line in order.lines
+                if line.item == item
+            ),
+            Decimal(0),
+        )
+
+    def lines_of(self, reference):
+        """What a fulfilment order asks for, as (item number, quantity), and from where."""
+        order = self.asked_to_ship[reference]
+        lines = [(line.item.removeprefix("item_"), int(line.quantity)) for line in order.lines]
+        return order.warehouse, lines
 
     async def release(self, body):
         await self.asked("release in doubt" if body.in_doubt else "release")
@@ -443,7 +466,9 @@ class Tax(Vendor):
 class World:
     """The vendors, the product between them, and the words in which stories are told."""
 
-    def __init__(self, directory, *, url=None, orders=None, pricing=None, channels=None):
+    def __init__(
+        self, directory, *, url=None, orders=None, pricing=None, channels=None, allocates=False
+    ):
         self.clock = RunningClock()
         self.erp = Erp(self.clock)
         self.wms = Wms(self.clock)
@@ -453,6 +478,7 @@ class World:
         self._orders = orders or OrderSettings()
         self._pricing = pricing or PricingSettings()
         self._channels = channels or {"importer": "order-file", "deals": "crm"}
+        self._allocates = allocates
         self._keys = 0
         for number, name in (("10000", "Adatum"), ("20000", "Trey Research")):
             self.has_customer(number, name=name)
@@ -463,15 +489,16 @@ class World:
         """Start the product, as after an installation or a restart."""
         self.store = Store(self._url)
         self.store.open()
-        exposure = OpenExposure()
+        exposure = exposure_over(self.store, self.clock)
         self.records = Records(
             erp=self.erp, wms=self.wms, crm=self.crm, settings=self._pricing, clock=self.clock
         )
         promises = Promises(b"a key for stories only", valid_for=self._pricing.promise_seconds)
         random = Random(7)
         self.inventory = InventoryApi(
-            wms=self.wms, store=self.store, settings=InventorySettings(), clock=self.clock
-        )
+            wms=self.wms, store=self.store, clock=self.clock,
+            settings=InventorySettings(fresh_for=0, allocation_seconds=0),
+        )  # fmt: skip
         await self.inventory.open()
         self.pricing = PricingCreditApi(
             records=self.records,
@@ -493,6 +520,7 @@ class World:
             clock=self.clock,
             exposure=exposure,
             promises=promises,
+            inventory=self.inventory if self._allocates else None,
         )
         self.journal = Journal(
             store=self.store,
@@ -713,6 +741,12 @@ class World:
         story = await self.story(process.id)
         assert {axis: getattr(order, axis) for axis in axes} == axes, story
         return order
+
+    async def journal_state(self, order_id, state):
+        """Wait until an order's process is in a state."""
+        process = await self.journal.wait_for(order_id, {state}, timedelta(seconds=PATIENCE))
+        assert process.state == state, await self.story(order_id)
+        return process
 
     async def crm_shows(self, reference, words):
         await self.until(

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from contracts.ports.inventory import PromiseEnquiry, ReserveStock
 from process_apis.inventory.api import InventoryApi
 from process_apis.inventory.settings import InventorySettings
-from tests.claims_program import ITEMS, THERE, FullShelf, wanted_by
+from tests.claims_program import ITEMS, LIMIT, THERE, FullShelf, wanted_by
 from tests.journal_orders import RunningClock, an_open_store
 from tests.postgres_server import a_postgresql_database
 
@@ -28,8 +28,8 @@ HOLDERS = 200
 class Taker:
     """A process that takes for holders, and what it has answered."""
 
-    def __init__(self, url, name, numbers):
-        command = [sys.executable, "-m", "tests.claims_program", url, name, "stock"]
+    def __init__(self, url, name, numbers, what="stock"):
+        command = [sys.executable, "-m", "tests.claims_program", url, name, what]
         self._process = subprocess.Popen(
             [*command, ",".join(map(str, numbers))],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -37,7 +37,13 @@ class Taker:
         self.said = []
 
     async def ready(self):
-        assert await asyncio.to_thread(self._process.stdout.readline) == "ready\n"
+        """Wait until it is; what it answers before counts as well."""
+        line = ""
+        while line != "ready\n":
+            line = await asyncio.to_thread(self._process.stdout.readline)
+            assert line, "it died"
+            if line != "ready\n":
+                self.said.append(line.split())
 
     def go(self):
         self._process.stdin.write("\n")
@@ -141,3 +147,25 @@ async def test_a_killed_process_loses_nothing_and_what_expires_comes_back():
     assert isinstance(free.items[0].as_of, datetime)
     for item in free.items:
         assert {place.warehouse: place.promisable for place in item.places} == THERE
+
+
+async def test_orders_taken_by_three_processes_stay_within_one_limit():
+    """Each counts what the others let in: at most 6000 is approved, and nothing that fits held."""
+    url = a_postgresql_database()
+    async with an_open_store(url):
+        takers = [Taker(url, f"p{n}", range(n * 100, n * 100 + 30), "credit") for n in range(3)]
+        await all_wait_until_ready(takers)
+        for taker in takers:
+            await taker.answers(30)
+            taker.kill()
+        answers = [said for taker in takers for said in await taker.answers(30)]
+        for taker in takers:
+            taker.done()
+
+    amounts = {"approved": [], "held": []}
+    for _, _, line in answers:
+        credit, _, amount = line.partition("=")
+        amounts[credit].append(Decimal(amount))
+    assert len(answers) == 90
+    assert sum(amounts["approved"]) <= LIMIT
+    assert LIMIT - sum(amounts["approved"]) < min(amounts["held"])

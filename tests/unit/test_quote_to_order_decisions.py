@@ -1,6 +1,6 @@
 """Decisions about orders and credits, from values alone."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -11,7 +11,6 @@ from contracts.canonical.ids import customer_id, item_id
 from contracts.problems import ProblemError
 from process_apis.quote_to_order import decisions, matching
 from process_apis.quote_to_order.deals import whole_id
-from process_apis.quote_to_order.exposure import OpenExposure, order_token
 from process_apis.quote_to_order.queries import Claim, SoldOrder
 from process_apis.quote_to_order.records import AgreedLine, Match
 
@@ -147,17 +146,3 @@ def test_a_younger_credit_that_looked_first_and_was_posted_stands(state):
     order = sold("1", 10, "10.00")
 
     assert matching.contest("a", [claimed("a"), claimed("b", state)], [order]) == "outrun"
-
-
-def test_exposure_counts_an_order_once():
-    """Sent twice at once it is still one order; forgotten, it counts no more."""
-    exposure = OpenExposure()
-    token = order_token("shop", "o1")
-    noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-    assert exposure.add(ADATUM, token, Decimal(100))
-    assert not exposure.add(ADATUM, token, Decimal(100))
-    assert not exposure.add(ADATUM, order_token("shop", "o2"), None)
-    assert exposure(ADATUM, noon) == 100
-    exposure.forget(ADATUM, token)
-    assert exposure(ADATUM, noon) == 0
