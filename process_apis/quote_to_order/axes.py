@@ -51,8 +51,9 @@ FULFILMENT: Final = _axis(
     "fulfilment",
     "not-released",
     {
-        "not-released": ("backordered", "released", "rejected", "cancelled"),
-        "backordered": ("not-released", "released", "rejected", "cancelled"),
+        # Suspended at once: a release nobody had an answer for was found, and stopped.
+        "not-released": ("backordered", "released", "suspended", "rejected", "cancelled"),
+        "backordered": ("not-released", "released", "suspended", "rejected", "cancelled"),
         "released": ("backordered", "suspended", "partially-shipped", "shipped", "rejected",
                      "not-released", "cancelled"),
         "suspended": ("released", "backordered", "not-released", "partially-shipped", "shipped",
@@ -71,10 +72,10 @@ BILLING: Final = _axis(
     "not-invoiced",
     {
         "not-invoiced": ("partially-invoiced", "invoiced", "paid", "credited"),
-        "partially-invoiced": ("invoiced", "paid"),
-        "invoiced": ("paid",),
-        # One more invoice, after everything before it was paid.
-        "paid": ("invoiced",),
+        # Finance may cancel an invoice, and a payment may go back.
+        "partially-invoiced": ("not-invoiced", "invoiced", "paid"),
+        "invoiced": ("not-invoiced", "partially-invoiced", "paid"),
+        "paid": ("not-invoiced", "partially-invoiced", "invoiced"),
     },
     "credited",
 )

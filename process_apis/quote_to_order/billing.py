@@ -1,6 +1,7 @@
 """What was billed for an order and paid of it: facts from the ERP, each counted once."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -9,7 +10,12 @@ from msgspec import Struct
 from contracts.canonical.documents import Invoice, Payment
 from contracts.canonical.money import Money
 from contracts.canonical.order import Billing
-from process_apis.quote_to_order.records import AgreedLine, InvoiceRecord, OrderRecord
+from process_apis.quote_to_order.records import (
+    AgreedLine,
+    EarlyPayment,
+    InvoiceRecord,
+    OrderRecord,
+)
 
 NOTHING = Decimal(0)
 
@@ -31,20 +37,30 @@ def with_invoice(record: OrderRecord, invoice: Invoice) -> Billed | None:
     if known is None:
         return _added(record, invoice)
     remaining = NOTHING if invoice.state == "paid" else invoice.remaining.amount
-    return _paid_down(record, known, remaining)
+    return _remaining(record, known, remaining, invoice.changed_at)
 
 
 def with_payment(record: OrderRecord, payment: Payment) -> Billed | None:
     """Count money by what remains of its invoice; None when that is known already.
 
-    Raises `LookupError` for an invoice nobody has told of yet.
+    Money for an invoice that nobody has told of is remembered until somebody does.
     """
-    known = next((each for each in record.invoices if each.number == payment.invoice), None)
-    if known is None:
-        raise LookupError(payment.invoice)
-    remaining = payment.remaining
-    left = known.remaining - payment.amount.amount if remaining is None else remaining.amount
-    return _paid_down(record, known, max(left, NOTHING))
+    remaining = None if payment.remaining is None else payment.remaining.amount
+    early = EarlyPayment(payment.invoice, payment.amount.amount, remaining, payment.as_of)
+    if not any(each.number == payment.invoice for each in record.invoices):
+        if early in record.paid_early:
+            return None
+        after = msgspec.structs.replace(record, paid_early=(*record.paid_early, early))
+        return Billed(record=after, says="", is_new=False)
+    return _paid(record, early)
+
+
+def _paid(record: OrderRecord, payment: EarlyPayment) -> Billed | None:
+    known = next(each for each in record.invoices if each.number == payment.invoice)
+    left = payment.remaining
+    if left is None:
+        left = known.remaining - payment.amount
+    return _remaining(record, known, max(left, NOTHING), payment.as_of)
 
 
 def is_paid(record: OrderRecord) -> bool:
@@ -70,6 +86,7 @@ def _added(record: OrderRecord, invoice: Invoice) -> Billed:
         NOTHING if invoice.state == "paid" else invoice.remaining.amount,
         invoice.invoice_date,
         invoice.due_date,
+        invoice.changed_at,
     )
     said = f"Invoice {known.number} over {invoice.gross_amount} was posted"
     if known.due_date is not None:
@@ -83,8 +100,14 @@ def _added(record: OrderRecord, invoice: Invoice) -> Billed:
         record,
         invoices=(*record.invoices, known),
         lines=_billed_lines(record.lines, invoice),
+        paid_early=tuple(each for each in record.paid_early if each.invoice != known.number),
     )
-    return Billed(record=after, says=said + ".", is_new=True)
+    said += "."
+    for payment in record.paid_early:
+        earlier = _paid(after, payment) if payment.invoice == known.number else None
+        if earlier is not None:
+            after, said = earlier.record, f"{said} {earlier.says}"
+    return Billed(record=after, says=said, is_new=True)
 
 
 def _billed_lines(lines: Sequence[AgreedLine], invoice: Invoice) -> tuple[AgreedLine, ...]:
@@ -102,19 +125,26 @@ def _billed_lines(lines: Sequence[AgreedLine], invoice: Invoice) -> tuple[Agreed
     return tuple(billed)
 
 
-def _paid_down(record: OrderRecord, known: InvoiceRecord, remaining: Decimal) -> Billed | None:
-    """What remains only ever falls: older news of the same invoice says nothing."""
-    if remaining >= known.remaining:
+def _remaining(
+    record: OrderRecord, known: InvoiceRecord, remaining: Decimal, as_of: datetime | None
+) -> Billed | None:
+    """Go by what remains. Without a time it only ever falls: more of it would be older news."""
+    is_older = as_of is not None and known.as_of is not None and as_of < known.as_of
+    untimed = as_of is None or known.as_of is None
+    if remaining == known.remaining or is_older or (untimed and remaining > known.remaining):
         return None
     currency = record.currency
-    came = Money(amount=known.remaining - remaining, currency=currency)
-    said = f"{came} was received for invoice {known.number}; "
+    came = known.remaining - remaining
+    if came > 0:
+        said = f"{Money(amount=came, currency=currency)} was received for invoice {known.number}; "
+    else:
+        said = f"{Money(amount=-came, currency=currency)} of invoice {known.number} went back; "
     said += (
         f"{Money(amount=remaining, currency=currency)} remains to be paid."
         if remaining
         else "it is paid in full."
     )
-    paid = msgspec.structs.replace(known, remaining=remaining)
+    paid = msgspec.structs.replace(known, remaining=remaining, as_of=as_of or known.as_of)
     invoices = tuple(paid if each.number == known.number else each for each in record.invoices)
     after = msgspec.structs.replace(record, invoices=invoices)
     return Billed(record=after, says=said, is_new=False)

@@ -103,6 +103,7 @@ ORDER: Final = Lifecycle(
         ("posting", "not_posted"): "not_posted",
         ("not_posted", "retried"): "posting",
         ("not_posted", "goods_left"): "posting",
+        ("not_posted", "shipped_too_much"): "overshipped",
         ("not_posted", "hold_set"): "suspending",
         # More was shipped than was ordered: somebody decides, and the order goes on.
         ("overshipped", "goods_left"): "posting",
@@ -136,8 +137,9 @@ ORDER: Final = Lifecycle(
         ("resuming", "hold_set"): "suspending",
         ("resuming", "cancelled"): "withdrawing",
         # News that changes nothing about what is done next.
-        **{(state, "hold_noted"): state for state in STANDING},
+        **{(state, "noted"): state for state in STANDING},
         **{(state, "billed"): state for state in STANDING},
+        ("shipped", "noted"): "shipped",
         ("shipped", "billed"): "shipped",
         ("shipped", "settled"): "closed",
         ("shipped", "shipped_too_much"): "overshipped",

@@ -172,7 +172,7 @@ def taken_back(process: Process[OrderRecord], signal: Signal) -> OrderAnswer:
         return Move(event="warehouse_took_back", data=after, says=(Says(text=said),),
                     undoes=undone)  # fmt: skip
     if process.state == "not_released":
-        return Move(event="hold_noted", data=after, says=(Says(text=said),), undoes=undone)
+        return Move(event="noted", data=after, says=(Says(text=said),), undoes=undone)
     after = changed(after, signal.at, trouble=_trouble(said, signal), stopped_in=process.state)
     category = Category.WAREHOUSE_REJECTION
     return Move(
@@ -216,16 +216,15 @@ def invoiced(process: Process[OrderRecord], signal: Signal) -> OrderAnswer:
 
 
 def paid(process: Process[OrderRecord], signal: Signal) -> OrderAnswer:
-    """Money was received. Kept until its invoice is known."""
+    """Money was received; what comes before its invoice is remembered."""
     if not ORDER.allows(process.state, "billed"):
         return None
     payment = msgspec.convert(signal.data, Payment, strict=False)
-    try:
-        billed = billing.with_payment(process.data, payment)
-    except LookupError:
-        return None
+    billed = billing.with_payment(process.data, payment)
     if billed is None:
         return Ignore()
+    if not billed.says:
+        return Move(event="noted", data=billed.record, due=_as_it_was(process))
     return _billed(process, signal, billed)
 
 
@@ -272,14 +271,14 @@ class HoldSignals:
         if known is not None and known.as_of >= told.as_of:
             return Ignore()
         holds = tuple(each for each in record.erp_holds if each.kind != told.kind)
-        hold = ErpHold(told.kind, told.held, told.reason, told.as_of)
+        hold = ErpHold(told.kind, told.held, told.reason.rstrip(". "), told.as_of)
         after = msgspec.structs.replace(record, erp_holds=(*holds, hold))
         was, is_ = goods.is_held(record), goods.is_held(after)
         if is_ and not was and ORDER.allows(process.state, "hold_set"):
             return self._held(process, after, told, signal)
         if was and not is_ and ORDER.allows(process.state, "hold_lifted"):
             return lifted(after, signal, "Finance released the order in the ERP")
-        if not ORDER.allows(process.state, "hold_noted"):
+        if not ORDER.allows(process.state, "noted"):
             return None
         return _noted(process, after, signal)
 
@@ -294,7 +293,8 @@ class HoldSignals:
             process.state in {"confirmed", "allocated"} and process.attempts > 0
         )
         open_ = any(each.state == "open" for each in goods.releases_of(after, process.reference))
-        said = f"Finance put the order on hold in the ERP: {told.reason}."
+        reason = after.erp_holds[-1].reason
+        said = f"Finance put the order on hold in the ERP: {reason}."
         if open_:
             said += " The warehouse is asked to stop."
         elif not after.shipments:
@@ -303,7 +303,7 @@ class HoldSignals:
             after,
             signal.at,
             credit="held",
-            hold=Hold(kind="credit", reason=told.reason, since=told.as_of),
+            hold=Hold(kind="credit", reason=reason, since=told.as_of),
             maybe_released=releasing,
             refused=False,
             excess=None,
@@ -327,7 +327,7 @@ def _noted(process: Process[OrderRecord], after: OrderRecord, signal: Signal) ->
     if goods.is_held(process.data) and not goods.is_held(after):
         after = changed(after, signal.at, credit="released", hold=None)
         says = (Says(text="Finance released the order in the ERP."),)
-    return Move(event="hold_noted", data=after, says=says, due=_as_it_was(process))
+    return Move(event="noted", data=after, says=says, due=_as_it_was(process))
 
 
 def lifted(after: OrderRecord, signal: Signal, said: str) -> Move[OrderRecord]:

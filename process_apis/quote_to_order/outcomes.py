@@ -192,13 +192,14 @@ def after_failure(
     """Decide what follows when a call of a step did not end as done."""
     if isinstance(failure, Rejected):
         system = system_words(failure.system)
+        refused = "the shipment" if event == "not_posted" else "the order"
         return stopped(
             process,
             context,
             lifecycle,
             event=event,
             category=remedies.category_of(failure.category),
-            says=f"{system[0].upper()}{system[1:]} refused the order: {failure.detail}",
+            says=f"{system[0].upper()}{system[1:]} refused {refused}: {failure.detail}",
             in_doubt=context.in_doubt,
             detail={"system": failure.system, "reason": failure.reason},
         )

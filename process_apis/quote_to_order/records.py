@@ -80,7 +80,10 @@ class ShipmentRecord(Struct, frozen=True, array_like=True):
 
 
 class InvoiceRecord(Struct, frozen=True, array_like=True):
-    """An invoice of the ERP. Amounts are in the order's currency; `remaining` only ever falls."""
+    """An invoice of the ERP. Amounts are in the order's currency.
+
+    `as_of` is when the ERP last changed it, as far as we were told; older news is none.
+    """
 
     number: str
     net: Decimal
@@ -88,6 +91,16 @@ class InvoiceRecord(Struct, frozen=True, array_like=True):
     remaining: Decimal
     invoice_date: date
     due_date: date | None = None
+    as_of: datetime | None = None
+
+
+class EarlyPayment(Struct, frozen=True, array_like=True):
+    """Money for an invoice that nobody has told of yet."""
+
+    invoice: str
+    amount: Decimal
+    remaining: Decimal | None
+    as_of: datetime | None
 
 
 class ErpHold(Struct, frozen=True, array_like=True):
@@ -156,6 +169,7 @@ class OrderRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was shipped beyond the order, in words, until somebody has seen to it."""
     erp_holds: tuple[ErpHold, ...] = ()
     invoices: tuple[InvoiceRecord, ...] = ()
+    paid_early: tuple[EarlyPayment, ...] = ()
 
 
 class Match(Struct, frozen=True, array_like=True):

@@ -67,7 +67,7 @@ _SYSTEMS = {
     "credited": "erp",
 }
 
-_UNTOLD = frozenset({"hold_noted", "let_go", "stopped_picking", "stock_arrived", "goods_to_post"})
+_UNTOLD = frozenset({"noted", "let_go", "stopped_picking", "stock_arrived", "goods_to_post"})
 """Moves of which only what they say is told; one that says nothing is for operators alone."""
 
 _ECHOES = ("wms.order.cancelled", "erp.hold.changed", "erp.shipment.posted", "wms.record.changed")

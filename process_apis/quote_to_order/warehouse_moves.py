@@ -108,7 +108,7 @@ def _waiting_words(record: OrderRecord) -> str:
 
 def _waiting_terms(record: OrderRecord) -> tuple[Term, ...]:
     return tuple(
-        Term(kind="waits-for", value=item) for item in goods.by_item(record, record.backorder)
+        Term(kind="awaits", value=item) for item in goods.by_item(record, record.backorder)
     )
 
 
