@@ -1,13 +1,14 @@
 """The sandbox as one ASGI application: the vendors, and what no vendor gives."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 
 import msgspec
 
 from deploy.sandbox import business_central, salesforce, shiphero
+from deploy.sandbox.autopilot import Autopilot, People
 from deploy.sandbox.catalog import catalog
 from deploy.sandbox.clock import Clock, SystemClock
 from deploy.sandbox.faults import KINDS, FaultRule, FaultSwitch
@@ -47,6 +48,8 @@ class Vendors(msgspec.Struct, frozen=True, kw_only=True):
 
     mounted: Mapping[str, Vendor]
     desks: Mapping[str, Desk]
+    people: Sequence[People] = ()
+    """Who acts by themselves while the autopilot is on, in this order."""
     warm: Callable[
         [], object
     ]  # loads what the first request would wait for; any thread may call it
@@ -98,14 +101,16 @@ def build_context(
 def build_vendors(context: VendorContext) -> Vendors:
     """Every vendor of the sandbox, by name: there is no discovery."""
     warehouse = shiphero.build(context)
+    finance = business_central.build(context)
     vendors: tuple[Vendor, ...] = (
-        business_central.build(context),
+        finance,
         salesforce.build(context),
         warehouse,
     )
     return Vendors(
         mounted={vendor.path: vendor for vendor in vendors},
         desks={"warehouse": warehouse.floor.answer},
+        people=(warehouse.pickers, finance.finance),
         warm=warehouse.library,
     )
 
@@ -128,6 +133,7 @@ class Sandbox:
         self.context = context
         self._build = build
         self.vendors = build(context)
+        self.autopilot = Autopilot(lambda: self.vendors.people, context.clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
@@ -176,6 +182,7 @@ class Sandbox:
     def reset(self) -> None:
         """Forget all that happened, in memory and on disk; the world is as at the start."""
         context = self.context
+        self.autopilot.off()
         context.pushes.cancel()
         context.faults.forget()
         context.limits.forget()
@@ -195,6 +202,7 @@ class Sandbox:
 
     async def close(self) -> None:
         """Stop pushing and close every file."""
+        self.autopilot.off()
         await self.context.pushes.close()
         for vendor in self.vendors.mounted.values():
             vendor.close()
@@ -222,6 +230,8 @@ class Sandbox:
                 )
             case "GET", ["requests"]:
                 return self._requests(request)
+            case "GET" | "POST", ["autopilot"]:
+                return self.autopilot.answer(request)
             case "POST", ["reset"]:
                 self.reset()
                 return json_reply(200, {"status": "reset"})

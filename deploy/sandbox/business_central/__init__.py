@@ -2,11 +2,11 @@
 
 from deploy.sandbox.business_central.simulator import BusinessCentral
 from deploy.sandbox.business_central.tenant import Tenant
-from deploy.sandbox.vendor import Vendor, VendorContext
+from deploy.sandbox.vendor import VendorContext
 
 __all__ = ["BusinessCentral", "Tenant", "build"]
 
 
-def build(context: VendorContext, tenant: Tenant | None = None) -> Vendor:
+def build(context: VendorContext, tenant: Tenant | None = None) -> BusinessCentral:
     """The simulator over the context's world, its documents replayed from the vault."""
     return BusinessCentral(context, tenant or Tenant())

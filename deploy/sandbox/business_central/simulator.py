@@ -12,6 +12,7 @@ from deploy.sandbox.business_central.errors import (
     error_reply,
     fault_reply,
 )
+from deploy.sandbox.business_central.finance import Finance
 from deploy.sandbox.business_central.guids import seed_etag, seed_guid
 from deploy.sandbox.business_central.identity import Identity
 from deploy.sandbox.business_central.limits import Admission
@@ -76,6 +77,7 @@ class BusinessCentral:
             filters_blocked=tenant.filters_blocked,
         )
         self.desk = Desk(self._service)
+        self.finance = Finance(books, self.desk)
         self._batch = Batch(self._service, transactions, context.faults)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

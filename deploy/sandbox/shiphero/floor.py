@@ -76,7 +76,19 @@ class Floor:
             return json_reply(404 if refusal.is_absence else 409, {"error": refusal.message})
 
     def _ship(self, body: bytes) -> object:
-        asked = msgspec.json.decode(body, type=_Ship)
+        return self._leave(msgspec.json.decode(body, type=_Ship))
+
+    def ship(self, order_number: str, pieces: Mapping[str, int]) -> object:
+        """Let pieces of an order leave, by SKU; answer what the floor's own call answers.
+
+        Raises:
+            Refusal: the order is held or not pending, or there is not so much.
+        """
+        lines = [_Pieces(sku=sku, quantity=quantity) for sku, quantity in pieces.items()]
+        with self._vault.batch():
+            return self._leave(_Ship(order_number=order_number, lines=lines))
+
+    def _leave(self, asked: _Ship) -> object:
         order = self._order(asked.order_number)
         if asked.packages < 1:
             raise invalid("packages is at least 1")

@@ -9,6 +9,7 @@ from deploy.sandbox.faults import Fault
 from deploy.sandbox.limits import CreditBucket, SlidingWindow
 from deploy.sandbox.shiphero import refusals
 from deploy.sandbox.shiphero.floor import Floor
+from deploy.sandbox.shiphero.pickers import Pickers
 from deploy.sandbox.shiphero.refusals import Refusal, graphql_reply
 from deploy.sandbox.shiphero.tokens import Tokens
 from deploy.sandbox.shiphero.warehouse import Warehouse
@@ -79,6 +80,7 @@ class ShipHero:
         )
         self._requests = 0
         self.floor = Floor(self._vault, self._warehouse, self._tokens)
+        self.pickers = Pickers(self._warehouse.orders.table, self.floor)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
