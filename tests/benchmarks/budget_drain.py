@@ -34,7 +34,7 @@ from runtime.http import Channel, Exchange, HttpAnswer, HttpClient
 from runtime.journal.crash_points import CrashPoints
 from runtime.journal.journal import Journal
 from runtime.journal.process import Lane, Lifecycle, Move, ProcessType, Start
-from runtime.journal.worker import Worker
+from runtime.journal.worker import CONCURRENCY, Worker
 from runtime.shared.state import SharedState
 from runtime.store.engine import Store
 from tests.postgres_server import a_postgresql_database
@@ -44,6 +44,8 @@ CREATED = 201
 TOO_MANY = 429
 RESERVE = 0.015
 AHEAD_SECONDS = 0.5
+QUEUED_AT_ONCE = 32
+"""Steps of the bulk lane that run at once: more than a busy machine needs to keep the rate."""
 URGENT_EVERY = 2.0
 """Seconds between two urgent orders."""
 
@@ -189,7 +191,8 @@ async def a_node(plan: Plan, name: str) -> AsyncIterator[tuple[Journal, Worker, 
         crash_points=CrashPoints(),
     )
     await journal.open()
-    worker = Worker(journal)
+    broker.open()
+    worker = Worker(journal, concurrency=CONCURRENCY | {Lane.BULK: QUEUED_AT_ONCE})
     try:
         yield journal, worker, broker
     finally:
@@ -202,8 +205,10 @@ async def a_node(plan: Plan, name: str) -> AsyncIterator[tuple[Journal, Worker, 
 
 
 async def work_along(plan: str, name: str) -> None:
-    """Be one more worker process, until stdin closes."""
+    """Be one more worker process: begin when told a line, end when stdin closes."""
     async with a_node(msgspec.json.decode(plan, type=Plan), name) as (_, worker, _):
+        print("up", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
         await worker.start()
         await asyncio.to_thread(sys.stdin.read)
 
@@ -266,8 +271,15 @@ async def drained(plan: Plan, amount: int) -> dict[str, object]:
             await asyncio.gather(*(journal.accept(an_order(f"q-{n}", Lane.BULK)) for n in some))
         with contextlib.ExitStack() as others:
             told = msgspec.json.encode(plan).decode()
-            for number in range(1, plan.workers):
+            programs = [
                 others.enter_context(a_program("worker", told, f"worker-{number}"))
+                for number in range(1, plan.workers)
+            ]
+            for program in programs:
+                await asyncio.to_thread(program.stdout.readline)
+            for program in programs:
+                program.stdin.write(b"go\n")
+                program.stdin.flush()
             spent = time.process_time()
             await worker.start()
             urgent = asyncio.create_task(urgent_orders(journal, waits))
