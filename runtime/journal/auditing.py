@@ -5,17 +5,16 @@ insertion or swap breaks the chain at that place; a cut-off tail shows against a
 (`seq` and `hash`) kept elsewhere.
 """
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import Connection, bindparam, select
 
+from runtime.journal.sealing import START, link
 from runtime.journal.tables import Tables
+from runtime.journal.verifying import Checkpoint
 from runtime.store.schema import audit
-
-START = bytes(32)
 
 
 class AuditRecord(Struct, frozen=True, kw_only=True):
@@ -26,30 +25,12 @@ class AuditRecord(Struct, frozen=True, kw_only=True):
     record: bytes
 
 
-class Checkpoint(Struct, frozen=True, kw_only=True):
-    """Where a chain stood."""
-
-    chain: str
-    seq: int
-    hash: bytes
-
-
 _LAST = (
     select(audit.c.seq, audit.c.hash)
     .where(audit.c.chain == bindparam("chain"))
     .order_by(audit.c.seq.desc())
     .limit(1)
 )
-_CHAIN = (
-    select(audit)
-    .where(audit.c.chain == bindparam("chain"), audit.c.seq > bindparam("after"))
-    .order_by(audit.c.seq)
-)
-
-
-def link(before: bytes, seq: int, at: int, record: bytes) -> bytes:
-    """The hash of a record: SHA-256 over the hash before it, its number, its time and its text."""
-    return hashlib.sha256(b"%b%d:%d:%b" % (before, seq, at, record)).digest()
 
 
 class Auditing:
@@ -82,22 +63,3 @@ class Auditing:
             )
         self._tables.add_audit.run(connection, rows)
         return [Checkpoint(chain=r["chain"], seq=r["seq"], hash=r["hash"]) for r in rows]
-
-
-def faults_in(rows: Iterable[Any], start: Checkpoint) -> list[str]:
-    """What is wrong with the records after `start`, in words. Empty when the chain holds."""
-    found = []
-    seq, before = start.seq, start.hash
-    for row in rows:
-        if row.seq != seq + 1:
-            found.append(f"{start.chain}: {seq + 1} to {row.seq - 1} missing")
-        elif link(before, row.seq, row.at, row.record) != row.hash:
-            found.append(f"{start.chain}: {row.seq} does not follow from the record before it")
-        seq, before = row.seq, row.hash
-    return found
-
-
-def verify(connection: Connection, start: Checkpoint) -> tuple[str, ...]:
-    """Check one chain behind a checkpoint; seq 0 and hash `START` mean from its first record."""
-    asked = {"chain": start.chain, "after": start.seq}
-    return tuple(faults_in(connection.execute(_CHAIN, asked), start))

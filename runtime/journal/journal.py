@@ -17,10 +17,10 @@ from sqlalchemy import Connection
 
 from contracts.context import current
 from runtime.clock import Clock
-from runtime.journal import answering, auditing
+from runtime.journal import answering, verifying
 from runtime.journal.accepting import Accepting, NewProcess
 from runtime.journal.answering import Answering, KeptAnswer
-from runtime.journal.auditing import Auditing, AuditRecord, Checkpoint
+from runtime.journal.auditing import Auditing, AuditRecord
 from runtime.journal.beginning import begin
 from runtime.journal.codec import Types, encode
 from runtime.journal.crash_points import (
@@ -64,6 +64,7 @@ from runtime.journal.signalling import (
 )
 from runtime.journal.tables import Tables
 from runtime.journal.times import to_micros
+from runtime.journal.verifying import Checkpoint
 from runtime.journal.waking import POLL, Waking
 from runtime.journal.watching import Until, Watching
 from runtime.store.engine import Store
@@ -116,7 +117,7 @@ class Journal:
         self.random = random
         self.node = node
         self.crash_points = crash_points
-        tables = Tables(store.dialect)
+        tables = Tables(store.dialect, node)
         self.moving = Moving(tables, crash_points)
         self.setting_aside = SettingAside(tables)
         self._accepting = Accepting(tables)
@@ -357,10 +358,16 @@ class Journal:
         new = AuditRecord(chain=self.node, at=to_micros(self.clock.now()), record=encode(record))
         return await self.store.submit(self.auditing, new)
 
-    async def verify_audit(self, start: Checkpoint | None = None) -> tuple[str, ...]:
-        """What is wrong with this node's chain behind `start`, in words; empty when it holds."""
-        begin = start or Checkpoint(chain=self.node, seq=0, hash=auditing.START)
-        return await self.store.read(lambda c: auditing.verify(c, begin))
+    async def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Where every chain of the store stands, to be kept outside of it."""
+        return await self.store.read(verifying.checkpoints)
+
+    async def verify_audit(self, known: Sequence[Checkpoint] = ()) -> tuple[str, ...]:
+        """What is wrong with the record of what happened, in words; empty when it holds.
+
+        It reads all of it, and compares with the checkpoints given.
+        """
+        return await self.store.read(lambda c: verifying.verify(c, known))
 
     async def note(self, kind: str, key: str) -> bytes | None:
         """A small durable value, such as a poller's watermark."""

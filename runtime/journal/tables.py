@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Dialect, text
 
-from runtime.store.schema import audit, entry, idempotency, inbox, incident, process, signal, term
+from runtime.journal.sealing import SealedLines
+from runtime.store.schema import audit, idempotency, inbox, incident, process, signal, term
 from runtime.store.schema import delivery as delivery_table
 from runtime.store.statements import inserting, updating
 
@@ -29,13 +30,16 @@ _MOVED = (
 
 
 class Tables:
-    """Inserts and updates in bulk. All are run by the store's writer thread only."""
+    """Inserts and updates in bulk. All are run by the store's writer thread only.
 
-    def __init__(self, dialect: Dialect) -> None:
+    `chain` names the chain of seals that the lines of timelines are put on.
+    """
+
+    def __init__(self, dialect: Dialect, chain: str) -> None:
         self.dialect = dialect
         self.is_postgresql = dialect.name == "postgresql"
         self.add_processes = inserting(process, dialect, ignoring=True)
-        self.add_entries = inserting(entry, dialect)
+        self.add_entries = SealedLines(dialect, chain)
         self.add_terms = inserting(term, dialect, ignoring=True)
         self.add_deliveries = inserting(delivery_table, dialect)
         self.add_signals = inserting(signal, dialect)
@@ -49,6 +53,24 @@ class Tables:
         self.move_with_data = updating(
             process, dialect, where=its_id, sets={**moved, "data": "data"}
         )
+        if self.is_postgresql:
+            as_held = {
+                **its_id,
+                "fence": "its_fence",
+                "lease_owner": "its_holder",
+                "unread": "its_unread",
+                "revision": "its_revision",
+            }
+            self.move_as_held = updating(
+                process, dialect, where=as_held, sets=moved, returning=process.c.id
+            )
+            self.move_as_held_with_data = updating(
+                process,
+                dialect,
+                where=as_held,
+                sets={**moved, "data": "data"},
+                returning=process.c.id,
+            )
         self.consume_signal = updating(
             signal,
             dialect,

@@ -63,6 +63,25 @@ class Bulk:
         document = {_ROWS: _encode(rows).decode()}
         return int(connection.exec_driver_sql(self._text, document).rowcount)
 
+    def run_numbered(self, connection: Connection, rows: Sequence[Row]) -> Sequence[int]:
+        """Insert rows of a table that numbers them (`numbering`); answer their numbers, in order.
+
+        The caller is the only writer of its store, or the store hands the numbers back.
+        """
+        if self._positional is None:
+            document = {_ROWS: _encode(rows).decode()}
+            return connection.exec_driver_sql(self._text, document).scalars().all()
+        self.run(connection, rows)
+        last = connection.exec_driver_sql("SELECT last_insert_rowid()").scalar_one()
+        return range(last - len(rows) + 1, last + 1)
+
+    def touched(self, connection: Connection, rows: Sequence[Row]) -> set[Any]:
+        """Run for every row, and answer what the statement returns of each row it touched."""
+        if not rows:
+            return set()
+        document = {_ROWS: _encode(rows).decode()}
+        return set(connection.exec_driver_sql(self._text, document).scalars())
+
 
 class Among:
     """A question about the rows whose `key` is among some values, compiled once.
@@ -89,10 +108,13 @@ class Among:
         return connection.exec_driver_sql(self._text, asked).all()
 
 
-def inserting(table: Table, dialect: Dialect, *, ignoring: bool = False) -> Bulk:
+def inserting(
+    table: Table, dialect: Dialect, *, ignoring: bool = False, numbering: bool = False
+) -> Bulk:
     """Insert rows that name every column but a numbered one.
 
-    With `ignoring`, rows that collide with a unique key are left out, and not counted.
+    With `ignoring`, rows that collide with a unique key are left out, and not counted. With
+    `numbering` it is for `run_numbered`.
     """
     columns = [c for c in table.columns if c is not table.autoincrement_column]
     names = [c.name for c in columns]
@@ -105,6 +127,8 @@ def inserting(table: Table, dialect: Dialect, *, ignoring: bool = False) -> Bulk
         source = select(*_given({c.name: c for c in columns}).values())
         into = insert_into_postgresql(table) if ignoring else insert(table)
         statement = into.from_select(names, source, include_defaults=False)
+        if numbering:
+            statement = statement.returning(table.autoincrement_column)  # type: ignore[arg-type]  # the column is there
         if ignoring:
             statement = statement.on_conflict_do_nothing()  # type: ignore[attr-defined]  # from_select keeps the dialect's insert
     return Bulk(statement, dialect)
@@ -118,14 +142,16 @@ def updating(
     sets: Mapping[str, str],
     clears: Sequence[str] = (),
     only: ColumnElement[bool] | None = None,
+    returning: Column[Any] | None = None,
 ) -> Bulk:
     """Update one row of the table for each row given.
 
     `where` and `sets` map columns to the names of the values in a row; `clears` are set to null;
-    rows of the table for which `only` does not hold are left alone.
+    rows of the table for which `only` does not hold are left alone. `returning` names a column to
+    tell of the rows touched, which only PostgreSQL can (`Bulk.touched`).
     The names in `where` must differ from every column's.
     """
-    named = {name: table.c[column] for column, name in {**where, **sets}.items()}
+    named = {name: table.c[column] for column, name in (*where.items(), *sets.items())}
     if dialect.name == "sqlite":
         found: Mapping[str, Any] = {name: _bind(name, column) for name, column in named.items()}
     else:
@@ -139,6 +165,8 @@ def updating(
         statement = statement.where(only)
     if clears:
         statement = statement.values(dict.fromkeys(clears, null()))
+    if returning is not None:
+        return Bulk(statement.returning(returning), dialect)
     return Bulk(statement, dialect)
 
 

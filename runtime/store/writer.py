@@ -29,6 +29,11 @@ ATTEMPTS = 4
 """How often one write is tried alone when the database asks for another try (deadlock, race)."""
 
 
+BEFORE_COMMIT = "before_commit"
+"""Where, in a connection's `info`, a write puts by name what is called last before each commit
+on that connection. It is forgotten with the connection, and whenever a transaction fails."""
+
+
 class GroupWrite(Protocol[A_contra, R_co]):
     """A write that can be done for many arguments at once.
 
@@ -122,7 +127,10 @@ class Writer:
                     results = jobs[0].operation(connection, [job.argument for job in jobs])
                     for job, result in zip(jobs, results, strict=True):
                         job.outcome = result
+                for finish in connection.info.get(BEFORE_COMMIT, {}).values():
+                    finish(connection)
         except DBAPIError as failure:
+            _forget(connection)
             if failure.connection_invalidated or _cannot_write(failure):
                 self._drop_connection()
                 log.warning("store_unreachable", extra={"writes": len(group)})
@@ -130,6 +138,7 @@ class Writer:
             else:
                 self._write_smaller(group, failure, attempt)
         except Exception as failure:  # noqa: BLE001  # handed to whoever asked for the write
+            _forget(connection)
             self._write_smaller(group, failure, attempt)
 
     def _write_smaller(
@@ -158,6 +167,12 @@ class Writer:
                 connection.close()
             except Exception:  # noqa: BLE001  # it is broken already; a new one is opened next
                 log.debug("broken_connection_dropped")
+
+
+def _forget(connection: Connection) -> None:
+    """What writes of a failed transaction left to be done before its commit is not to be done."""
+    if not (connection.invalidated or connection.closed):
+        connection.info.pop(BEFORE_COMMIT, None)
 
 
 def _cannot_write(failure: DBAPIError) -> bool:

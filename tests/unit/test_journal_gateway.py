@@ -4,15 +4,12 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
 
 from runtime.journal.answering import KeptAnswer
-from runtime.journal.auditing import Checkpoint
 from runtime.journal.faults import KeyReused
 from runtime.journal.process import Term
 from runtime.journal.signalling import SignalTo
 from runtime.journal.times import to_micros
-from runtime.store.schema import audit
 from tests.journal_orders import (  # noqa: F401  # store_url is a fixture
     SOON,
     RunningClock,
@@ -127,27 +124,6 @@ async def test_a_refused_message_leaves_no_trace(journal):
         await journal.publish("crm", "m", starts=starts)
     assert await journal.find(Term(kind="reference", value="fresh")) == ()
     assert (await journal.publish("crm", "m", starts=starts[:1])).new
-
-
-async def test_the_audit_chain_shows_every_tampering(journal):
-    """Edits, deletions and cut-off tails are found, and only those."""
-    places = await asyncio.gather(*(journal.append_audit({"call": n}) for n in range(10)))
-    assert sorted(p.seq for p in places) == list(range(1, 11))
-    assert await journal.verify_audit() == ()
-    last = max(places, key=lambda p: p.seq)
-    await journal.append_audit({"call": "after the checkpoint"})
-    assert await journal.verify_audit(last) == ()
-
-    await journal.store.write(
-        lambda c: c.execute(update(audit).where(audit.c.seq == 4).values(record=b"{}")) and None
-    )
-    assert await journal.verify_audit() == ("node-1: 4 does not follow from the record before it",)
-    await journal.store.write(lambda c: c.execute(audit.delete().where(audit.c.seq == 7)) and None)
-    assert "node-1: 7 to 7 missing" in await journal.verify_audit()
-    wrong = Checkpoint(chain="node-1", seq=last.seq, hash=bytes(32))
-    assert await journal.verify_audit(wrong) == (
-        "node-1: 11 does not follow from the record before it",
-    )
 
 
 async def test_notes_are_kept(journal):
