@@ -16,7 +16,12 @@ from contracts.problems import Fault
 from gateway.call import ConfigFault
 from gateway.faults import Checker, choices, nearest
 from gateway.policies.guard import GuardLimits
-from gateway.resilience import CacheSettings, CircuitSettings, ShedSettings
+from gateway.resilience import (
+    CacheSettings,
+    CircuitSettings,
+    ContractGuardSettings,
+    ShedSettings,
+)
 from gateway.routes import Operation
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -153,6 +158,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     shield: ShieldSettings = ShieldSettings()
     shed: ShedSettings = ShedSettings()
     cache: CacheSettings = CacheSettings()
+    contract_guard: ContractGuardSettings = ContractGuardSettings()
 
 
 class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

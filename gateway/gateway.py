@@ -22,6 +22,7 @@ from gateway.lasting import Lasting
 from gateway.plans import Plan
 from gateway.policies.audit import Audit
 from gateway.policies.cache import Cache
+from gateway.policies.contract_guard import ContractGuard
 from gateway.policies.correlate import Correlate
 from gateway.policies.guard import Guard
 from gateway.policies.idempotency import Idempotency
@@ -67,6 +68,7 @@ class _Routed:
             *of["correlate"].compile(operation),
             *self._guard.compile(operation),
             *self._shield.compile(operation),
+            *of["contract_guard"].compile(operation),
             *of["shed"].compile(operation),
             *(step for name in first if name in of for step in of[name].compile(operation)),
             *self._guard.compile_body(operation),
@@ -173,6 +175,9 @@ def build_gateway(
         "authorize": identity.authorize,
         "lifecycle": Lifecycle(clock=clock, metrics=metrics),
         "cache": Cache(settings.cache, clock=clock, copies=lasting.copies),
+        "contract_guard": ContractGuard(
+            settings.contract_guard, clock=clock, chance=chance, records=records, metrics=metrics
+        ),
         "shed": Shed(settings.shed, clock=clock, remote=_remote(upstreams), limits=lasting.limits),
         "quota": Quota(
             config.plans,

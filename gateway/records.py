@@ -98,6 +98,12 @@ class Metrics:
             ["operation", "consumer"],
             registry=self.registry,
         )
+        self.drifts = Counter(
+            "crossdock_gateway_contract_drifts",
+            "Differences between sampled answers and their contract, by keyword.",
+            ["operation", "keyword"],
+            registry=self.registry,
+        )
         self.in_flight = Gauge(
             "crossdock_gateway_in_flight", "Calls being answered now.", registry=self.registry
         )

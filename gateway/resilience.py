@@ -34,6 +34,12 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     largest_bytes: Count = 1_048_576
 
 
+class ContractGuardSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which share of the answers is looked at; 0 turns it off."""
+
+    sample_share: Share = 0.01
+
+
 class RepeatSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Second attempts at a remote upstream, as shares of the calls to it; 0 turns them off."""
 

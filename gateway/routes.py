@@ -71,6 +71,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     body_required: bool = False
     media_types: tuple[str, ...] = ()
     components: dict[str, Any] = {}
+    responses: dict[str, Any] = {}
+    """What may be answered, by status, as the contract has it."""
 
     @property
     def effectful(self) -> bool:
@@ -141,6 +143,10 @@ def _operation(
         body_required=bool(body.get("required", False)),
         media_types=tuple(content),
         components=document.get("components", {}),
+        responses={
+            str(status): _resolve(document, each)
+            for status, each in node.get("responses", {}).items()
+        },
     )
 
 
