@@ -334,6 +334,19 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
             "sales",
         ),
         _refused(
+            "approval-not-allowed",
+            409,
+            "This price cannot be approved here",
+            "Have somebody else than who placed the order approve it, while it waits for that.",
+            "sales",
+        ),
+        _refused(
+            "quantity-not-whole",
+            409,
+            "Parts of a piece cannot be picked",
+            "Order whole numbers of the items listed in `errors`.",
+        ),
+        _refused(
             "remedy-not-allowed",
             409,
             "This remedy does not fit the exception",

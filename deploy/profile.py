@@ -188,11 +188,11 @@ _SALES: Final = (
 _PARTNER: Final = ("pricing:read", "stock:read", "orders:write", "orders:read")
 _INNER: Final = (
     "process:pricing-credit", "process:inventory:read", "process:inventory:write",
-    "process:orders:read", "process:orders:write", "system:erp:read",
+    "process:orders:read", "process:orders:write", "process:orders:approve", "system:erp:read",
     "system:erp:write", "system:crm:read", "system:crm:write", "system:wms:read",
     "system:wms:write", "system:tax:read",
 )  # fmt: skip
-_OPERATIONS: Final = ("operations:read", "operations:write")
+_OPERATIONS: Final = ("operations:read", "operations:write", "orders:approve")
 CLIENTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "crm": {"scopes": _SALES, "accounts": "*", "plan": "internal"},
     "partner-acme": {"scopes": _PARTNER, "accounts": ("cust_20001",), "plan": "partner"},

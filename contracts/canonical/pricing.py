@@ -56,5 +56,6 @@ class PricedLine(Canonical, frozen=True, kw_only=True):
     net_amount: Money
     basis: PriceBasis
     price_list: str | None = None
+    unit_of_measure: str | None = None
     next_break: PriceStep | None = None
     """The next quantity break, so that a rep can offer it."""

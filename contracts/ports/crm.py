@@ -51,6 +51,18 @@ class ReportPage(Canonical, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
+class ReportEnquiry(Canonical, frozen=True, kw_only=True):
+    """Of which orders it is asked what the CRM shows."""
+
+    references: Annotated[tuple[ExternalReference, ...], msgspec.Meta(min_length=1, max_length=200)]
+
+
+class ShownReports(Canonical, frozen=True, kw_only=True):
+    """What the CRM shows of the orders asked for; those it does not show are missing."""
+
+    reports: tuple[OrderReport, ...]
+
+
 class DocumentReport(Canonical, frozen=True, kw_only=True):
     """A shipment or an invoice of an order, told to the CRM under the document's number.
 
@@ -148,6 +160,17 @@ class Crm(Protocol):
     @operation("GET", "/order-reports", scope=READ, criticality="sync", problems=("not-found",))
     async def list_reports(self, query: Changes) -> ReportPage:
         """List what the CRM shows of orders, changed since an instant; without one all."""
+        ...
+
+    @operation(
+        "POST",
+        "/order-report-enquiries",
+        scope=READ,
+        criticality="sync",
+        examples={"body": {"references": (examples.REFERENCE,)}},
+    )
+    async def find_reports(self, body: ReportEnquiry) -> ShownReports:
+        """Answer what the CRM shows of these orders."""
         ...
 
     @operation(

@@ -34,6 +34,7 @@ CREDIT: Final = {
     "note": "One arrived broken",
 }
 CANCELLATION: Final = {"reason": "Ordered twice by mistake"}
+APPROVAL: Final = {"decision": "approve", "note": "Agreed with the customer for this quarter"}
 REMEDY: Final = {"action": "retry", "note": "The master data has been completed"}
 
 CANONICAL_CUSTOMER: Final = "cust_20001"

@@ -13,6 +13,7 @@ from contracts.ports.binding import Reply, operation
 
 READ = "process:orders:read"
 WRITE = "process:orders:write"
+APPROVE = "process:orders:approve"
 
 
 class PlaceOrder(Canonical, frozen=True, kw_only=True):
@@ -44,6 +45,13 @@ class Cancellation(Canonical, frozen=True, kw_only=True):
     """Why an order is taken back."""
 
     reason: Text
+
+
+class Approval(Canonical, frozen=True, kw_only=True):
+    """What is decided about a price below the ERP's. `note` goes into the audit trail."""
+
+    decision: Literal["approve", "refuse"]
+    note: Text
 
 
 class CreditRequest(Canonical, frozen=True, kw_only=True):
@@ -134,6 +142,7 @@ class QuoteToOrder(Protocol):
             "item-unknown",
             "item-blocked",
             "price-mismatch",
+            "quantity-not-whole",
             "currency-mismatch",
             "promise-invalid",
             "idempotency-key-reused",
@@ -181,6 +190,21 @@ class QuoteToOrder(Protocol):
     )
     async def cancel(self, order: str, body: Cancellation) -> Reply[Order]:
         """Take an order back, undoing what was done for it in reverse."""
+        ...
+
+    @operation(
+        "POST",
+        "/orders/{order}/approvals",
+        scope=APPROVE,
+        status=202,
+        idempotency="required",
+        limit="orders",
+        criticality="capture",
+        problems=("not-found", "approval-not-allowed"),
+        examples={"body": examples.APPROVAL},
+    )
+    async def approve(self, order: str, body: Approval) -> Reply[Order]:
+        """Approve or refuse the price an order waits with; not for who placed it."""
         ...
 
     @operation(

@@ -18,7 +18,7 @@ from contracts.ports.pricing_credit import (
     TaxAnswer,
     TaxCheck,
 )
-from contracts.ports.quote_to_order import Cancellation, OrderPage, OrderQuery
+from contracts.ports.quote_to_order import Approval, Cancellation, OrderPage, OrderQuery
 
 
 class Sales(Protocol):
@@ -119,6 +119,7 @@ class Sales(Protocol):
             "item-unknown",
             "item-blocked",
             "price-mismatch",
+            "quantity-not-whole",
             "currency-mismatch",
             "promise-invalid",
             "upstream-unavailable",
@@ -167,6 +168,21 @@ class Sales(Protocol):
     )
     async def cancel_order(self, order: str, body: Cancellation) -> Reply[Order]:
         """Take an order back before it is shipped."""
+        ...
+
+    @operation(
+        "POST",
+        "/orders/{order}/approvals",
+        scope="orders:approve",
+        status=202,
+        idempotency="required",
+        limit="orders",
+        criticality="capture",
+        problems=("not-found", "approval-not-allowed"),
+        examples={"body": examples.APPROVAL},
+    )
+    async def approve_order(self, order: str, body: Approval) -> Reply[Order]:
+        """Approve or refuse a price below the ERP's; somebody else than who placed the order."""
         ...
 
     @operation(

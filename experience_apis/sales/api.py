@@ -22,6 +22,7 @@ from contracts.ports.pricing_credit import (
     TaxCheck,
 )
 from contracts.ports.quote_to_order import (
+    Approval,
     Cancellation,
     CreditRequest,
     OrderPage,
@@ -91,6 +92,10 @@ class SalesApi:
     async def cancel_order(self, order: str, body: Cancellation) -> Reply[Order]:
         """Take an order back before it is shipped."""
         return _here(await self._orders.cancel(order, body))
+
+    async def approve_order(self, order: str, body: Approval) -> Reply[Order]:
+        """Approve or refuse a price below the ERP's."""
+        return _here(await self._orders.approve(order, body))
 
     async def credit_order(self, body: OrderRequest) -> Reply[Order]:
         """Give back against earlier orders."""

@@ -47,6 +47,7 @@ def priced_line(quantity: Decimal, ladder: PriceLadder, record: Item | None) -> 
         ),
         basis=step.basis,
         price_list=step.price_list,
+        unit_of_measure=ladder.unit_of_measure,
         next_break=following,
     )
 
@@ -63,6 +64,7 @@ def agreed_line(item: ItemId, quantity: Decimal, price: Money, record: Item | No
             amount=line_amount(quantity, price.amount, price.currency), currency=price.currency
         ),
         basis="agreed",
+        unit_of_measure=None if record is None else record.unit_of_measure,
     )
 
 

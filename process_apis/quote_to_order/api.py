@@ -16,6 +16,7 @@ from contracts.context import CallContext, current
 from contracts.ports.binding import Reply
 from contracts.ports.pricing_credit import PricingCredit
 from contracts.ports.quote_to_order import (
+    Approval,
     Cancellation,
     CreditRequest,
     ExceptionPage,
@@ -28,7 +29,7 @@ from contracts.ports.quote_to_order import (
     TotalsQuery,
 )
 from contracts.problems import Fault, ProblemError, refuse
-from process_apis.quote_to_order import deals, decisions, remedies, remedying
+from process_apis.quote_to_order import approvals, deals, decisions, remedies, remedying
 from process_apis.quote_to_order.answers import OrderAnswers, durably, location_of, reply_of
 from process_apis.quote_to_order.checking import terms_of
 from process_apis.quote_to_order.exposure import Counted, Exposure, approved_on, asking, order_token
@@ -38,7 +39,7 @@ from process_apis.quote_to_order.queries import CONFIRMED as IN_ERP
 from process_apis.quote_to_order.queries import CREDIT_KIND, ORDER_KIND, OrderQueries
 from process_apis.quote_to_order.records import CreditRecord, OrderRecord
 from process_apis.quote_to_order.settings import ChannelPolicy, OrderSettings
-from process_apis.quote_to_order.signals import CANCEL
+from process_apis.quote_to_order.signals import APPROVAL, CANCEL
 from process_apis.quote_to_order.views import credit_view, order_view
 from runtime.clock import Clock
 from runtime.journal.faults import ActionNotAllowed, KeyReused, UnknownIncident
@@ -65,6 +66,7 @@ _SAID: Final = {
     "ready": "Accepted; it is placed in the ERP next.",
     "provisional": "Accepted on last known data; it is checked again when the systems answer.",
     "held": "Accepted; it waits for credit.",
+    "price-approval": "Accepted; it waits for the price to be approved.",
 }
 
 _encode = msgspec.json.Encoder().encode
@@ -130,7 +132,7 @@ class QuoteToOrderApi:
             data=record,
             lane=policy.lane,
             terms=terms_of(record),
-            says=(Says(text=_SAID[record.entry]),),
+            says=(Says(text=_SAID[_entered_as(record)]),),
             emits=(Event(topic=topic, data=shown),),
         )
         return await self._accept(start, shown, call, counted)
@@ -213,8 +215,18 @@ class QuoteToOrderApi:
         except UnknownIncident:
             raise refuse("not-found") from None
         before = await self._answers.visible(incident.process_id, call)
-        action = remedies.action_for(body.action, incident.category)
-        allowed = list(remedies.remedies_of(incident.category))
+        asked: str = body.action
+        if approvals.waits(before):
+            # Approving is releasing the order and accepting its price: either word will do.
+            asked = "accept" if body.action == "release" else body.action
+            if asked == "accept" and approvals.is_own(before, call):
+                raise refuse("approval-not-allowed")
+        action = remedies.action_for(asked, incident.category)
+        allowed = [
+            name
+            for name in remedies.remedies_of(incident.category)
+            if remedying.possible(before, remedies.ACTIONS[name])
+        ]
         if action is None or not remedying.possible(before, action):
             raise refuse("remedy-not-allowed", allowed=allowed)
         amendment: dict[str, Any] = {"note": body.note}
@@ -233,6 +245,31 @@ class QuoteToOrderApi:
         process = await self._journal.wait_for(
             before.id, lambda now: now.revision > before.revision, _MOMENT
         )
+        return reply_of(process, 202)
+
+    async def approve(self, order: str, body: Approval) -> Reply[Order]:
+        """Approve or refuse the price an order waits with; audited. See the port."""
+        call = current()
+        before = await self._answers.visible(order, call)
+        if before.kind != ORDER_KIND or not approvals.waits(before):
+            raise refuse("approval-not-allowed", detail="The order does not wait for a price.")
+        if approvals.is_own(before, call):
+            raise refuse("approval-not-allowed")
+        actor = call.subject or call.consumer
+        data = {"decision": body.decision, "note": body.note, "actor": actor}
+        key = call.idempotency_key or call.correlation_id
+        with durably():
+            await self._journal.append_audit(
+                {"act": APPROVAL, "process": before.id, "consumer": call.consumer, **data}
+            )
+            await self._journal.signal(
+                before.id, APPROVAL, data, f"{APPROVAL}:{call.consumer}:{key}"
+            )
+            process = await self._journal.wait_for(
+                before.id,
+                lambda now: now.revision > before.revision,
+                max(self._wait_of(call), _MOMENT),
+            )
         return reply_of(process, 202)
 
     # Out.
@@ -379,6 +416,10 @@ def _is_settled(process: Process[Any]) -> bool:
         return True
     entry = getattr(process.data, "entry", "ready")
     return process.state not in _WAITING and entry != "deal"
+
+
+def _entered_as(record: OrderRecord) -> str:
+    return "price-approval" if approvals.is_for_price(record.hold) else record.entry
 
 
 def _cancellable(process: Process[Any]) -> bool:

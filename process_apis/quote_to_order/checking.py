@@ -12,7 +12,7 @@ from contracts.canonical.order import Hold, OrderRequest
 from contracts.canonical.party import Customer
 from contracts.ports.pricing_credit import PricingCredit, QuoteCheck, QuoteValidation
 from contracts.problems import ProblemError
-from process_apis.quote_to_order import decisions, outcomes, remedies
+from process_apis.quote_to_order import axes, decisions, outcomes, remedies
 from process_apis.quote_to_order.deals import whole_id
 from process_apis.quote_to_order.decisions import Judgement
 from process_apis.quote_to_order.lifecycle import ORDER
@@ -226,7 +226,9 @@ def _judged_again(
         entry="ready",
         maybe_placed=process.data.maybe_placed,
         prices_accepted=process.data.prices_accepted,
+        placed_by=process.data.placed_by,
     )
+    axes.credit_after(process.data.credit, record.credit)
     if judged.entry == "held":
         return _held(process, context, record)
     event, topic = "validated", "order.accepted"
@@ -246,10 +248,12 @@ def _judged_again(
 def _held(
     process: Process[OrderRecord], context: StepContext, record: OrderRecord
 ) -> Move[OrderRecord]:
+    if record.hold is not None and record.hold.kind == "price-approval":
+        return _held_for_price(process, context, record, record.hold)
     reason = "the customer's credit" if record.hold is None else record.hold.reason
     hold = record.hold or Hold(kind="credit", reason=reason, since=context.now)
     said = f"On credit hold: {reason}. Finance may release it."
-    after = msgspec.structs.replace(record, credit="held", hold=hold)
+    after = changed(record, context.now, credit="held", hold=hold)
     return Move(
         event="held",
         data=after,
@@ -257,6 +261,21 @@ def _held(
         emits=(outcomes.told("order.held", process, after, context.now, state="held"),),
         terms=terms_of(record),
         incident=Incident(category=Category.CREDIT_HOLD, says=said),
+    )
+
+
+def _held_for_price(
+    process: Process[OrderRecord], context: StepContext, record: OrderRecord, hold: Hold
+) -> Move[OrderRecord]:
+    said = f"Waits for the price to be approved: {hold.reason}."
+    after = changed(record, context.now)
+    return Move(
+        event="held",
+        data=after,
+        says=(Says(text=said),),
+        emits=(outcomes.told("order.held", process, after, context.now, state="held"),),
+        terms=terms_of(record),
+        incident=Incident(category=Category.PRICING_MISMATCH, says=said),
     )
 
 

@@ -16,8 +16,10 @@ from contracts.canonical.party import Address, Customer
 from contracts.canonical.shapes import Freshness
 from contracts.ports.pricing_credit import Finding, Part, QuoteCheck, QuoteValidation
 from contracts.problems import Fault, ProblemError, refuse
+from process_apis.quote_to_order import approvals
+from process_apis.quote_to_order.approvals import Below
 from process_apis.quote_to_order.records import AgreedLine, Entry, OrderRecord
-from process_apis.quote_to_order.settings import ChannelPolicy
+from process_apis.quote_to_order.settings import ApprovalRule, ChannelPolicy
 from runtime.journal.process import REFERENCE_LIMIT
 
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/\-]{0,34}")
@@ -46,6 +48,8 @@ class Judgement(Struct, frozen=True, kw_only=True):
     exposure: Decimal | None
     ship_to: Address | None
     hold_reason: str | None = None
+    approval_reason: str | None = None
+    """Which prices wait for whom, where somebody must approve them first."""
 
 
 def reference_for(key: str) -> str:
@@ -105,7 +109,10 @@ def judge(  # what is asked, then what is known of it
     says why the order cannot be accepted; then nothing has changed.
     """
     _refuse_findings(validation.findings)
-    lines = agreed_lines(request, policy, validation, promised)
+    _refuse_broken_pieces(request, policy, validation)
+    ship_to = request.ship_to or (None if customer is None else customer.address)
+    rules = approvals.rules_for(policy.approvals, None if ship_to is None else ship_to.country)
+    lines, below = agreed_lines(request, policy, validation, promised, rules)
     amount = sum(
         (line_amount(line.quantity, line.unit_price, request.currency) for line in lines),
         Decimal(0),
@@ -115,7 +122,7 @@ def judge(  # what is asked, then what is known of it
     if reason is not None and not policy.holds_over_limit:
         raise refuse("credit-limit-exceeded", detail=reason)
     entry: Entry = "ready" if _is_firm(check, validation, customer) else "provisional"
-    if entry == "ready" and reason is not None:
+    if entry == "ready" and (reason is not None or below):
         entry = "held"
     decision = validation.credit.decision
     limited = decision is not None and decision.limit is not None
@@ -128,8 +135,9 @@ def judge(  # what is asked, then what is known of it
         net=net,
         tax=None if validation.tax_amount is None else validation.tax_amount.amount,
         exposure=decision.requested.amount if decision is not None and limited else None,
-        ship_to=request.ship_to or (None if customer is None else customer.address),
+        ship_to=ship_to,
         hold_reason=reason,
+        approval_reason=approvals.reason_for(below, rules) if below else None,
     )
 
 
@@ -138,8 +146,12 @@ def agreed_lines(
     policy: ChannelPolicy,
     validation: QuoteValidation,
     promised: Sequence[Decimal] | None,
-) -> tuple[AgreedLine, ...]:
-    """Put a price on every line, by the channel's policy. Refuses price- and currency-mismatch."""
+    rules: Sequence[ApprovalRule] = (),
+) -> tuple[tuple[AgreedLine, ...], tuple[Below, ...]]:
+    """Put a price on every line, by the channel's policy; name those that must be approved.
+
+    Refuses price- and currency-mismatch.
+    """
     answer = validation.price.answer
     if answer is not None and answer.currency != request.currency:
         raise refuse(
@@ -147,9 +159,9 @@ def agreed_lines(
             detail=f"Prices are in {answer.currency}; the order is in {request.currency}.",
         )
     if answer is None:
-        return tuple(_as_asked(line) for line in request.lines)
+        return tuple(_as_asked(line) for line in request.lines), ()
     faults: list[Fault] = []
-    lines = []
+    lines, below = [], []
     for i, (line, right) in enumerate(zip(request.lines, answer.lines, strict=True)):
         price, basis = right.unit_price.amount, right.basis
         given = line.unit_price
@@ -157,20 +169,56 @@ def agreed_lines(
             price, basis = promised[i], "agreed"
         elif given is not None and policy.pricing != "ignore":
             if policy.pricing == "tolerance" and not _near(given, right.unit_price, policy):
-                faults.append(
-                    Fault(
-                        pointer=f"/lines/{i}/unitPrice",
-                        detail=f"{given} was given; the price is {right.unit_price}",
-                        allowed=str(right.unit_price),
+                under = _below(right.item, given, right.unit_price, rules)
+                if under is not None:
+                    below.append(under)
+                    price, basis = given.amount, "agreed"
+                else:
+                    faults.append(
+                        Fault(
+                            pointer=f"/lines/{i}/unitPrice",
+                            detail=f"{given} was given; the price is {right.unit_price}",
+                            allowed=str(right.unit_price),
+                        )
                     )
-                )
             elif given.amount != price:
                 price, basis = given.amount, "agreed"
         words = line.description or right.description
         lines.append(AgreedLine(right.item, line.quantity, price, basis, words))
     if faults:
         raise refuse("price-mismatch", errors=faults)
-    return tuple(lines)
+    return tuple(lines), tuple(below)
+
+
+def _below(item: ItemId, given: Money, right: Money, rules: Sequence[ApprovalRule]) -> Below | None:
+    """Answer a price that is under the ERP's if somebody may approve it, else None."""
+    if given.currency != right.currency or given.amount >= right.amount:
+        return None
+    below = Below(item=item, given=given, right=right)
+    return below if approvals.rule_of(below, rules) is not None else None
+
+
+def _refuse_broken_pieces(
+    request: OrderRequest, policy: ChannelPolicy, validation: QuoteValidation
+) -> None:
+    """Refuse parts of a piece: no warehouse can pick them."""
+    broken = [i for i, line in enumerate(request.lines) if line.quantity % 1]
+    if not broken:
+        return
+    answer = validation.price.answer
+    units = {} if answer is None else {i: answer.lines[i].unit_of_measure for i in broken}
+    faults = [
+        Fault(
+            pointer=f"/lines/{i}/quantity",
+            detail=f"{request.lines[i].quantity} was asked for; the item is sold by the "
+            f"{units.get(i) or 'piece'}",
+            allowed="a whole number",
+        )
+        for i in broken
+        if (units.get(i) or "").upper() not in policy.fractional_units
+    ]
+    if faults:
+        raise refuse("quantity-not-whole", errors=faults)
 
 
 def _near(given: Money, right: Money, policy: ChannelPolicy) -> bool:
@@ -247,10 +295,19 @@ def _is_firm(check: QuoteCheck, validation: QuoteValidation, customer: Customer 
 
 
 def record_for(
-    request: OrderRequest, judged: Judgement, *, channel: str, now: datetime
+    request: OrderRequest,
+    judged: Judgement,
+    *,
+    channel: str,
+    now: datetime,
+    placed_by: str | None = None,
 ) -> OrderRecord:
     """Make the record of an order that is accepted now."""
-    held = judged.entry == "held"
+    hold = None
+    if judged.entry == "held" and judged.approval_reason is not None:
+        hold = Hold(kind="price-approval", reason=judged.approval_reason, since=now)
+    elif judged.entry == "held" and judged.hold_reason is not None:
+        hold = Hold(kind="credit", reason=judged.hold_reason, since=now)
     return OrderRecord(
         channel=channel,
         customer=judged.customer,
@@ -259,6 +316,7 @@ def record_for(
         net=judged.net,
         placed_at=now,
         since=now,
+        placed_by=placed_by,
         lines=judged.lines,
         tax=judged.tax,
         exposure=judged.exposure,
@@ -269,9 +327,7 @@ def record_for(
         requested_delivery_date=request.requested_delivery_date,
         ship_to=judged.ship_to,
         quote=request.quote,
-        hold=Hold(kind="credit", reason=judged.hold_reason, since=now)
-        if held and judged.hold_reason is not None
-        else None,
+        hold=hold,
         request=None if judged.entry == "ready" else request,
     )
 

@@ -59,7 +59,13 @@ class Intake:
         )
         if promise is not None:
             await self._use_up(promise, f"{call.consumer}\n{key}")
-        return decisions.record_for(request, judged, channel=body.channel, now=self._clock.now())
+        return decisions.record_for(
+            request,
+            judged,
+            channel=body.channel,
+            now=self._clock.now(),
+            placed_by=None if call.subject == call.consumer else call.subject,
+        )
 
     async def credit(self, body: CreditRequest, call: CallContext) -> CreditRecord:
         """Answer the record of a credit; what it goes against is decided later."""

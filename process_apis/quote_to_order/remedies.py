@@ -9,7 +9,7 @@ from contracts.outcomes import Category as ContractCategory
 from runtime.journal.incidents import REMEDIES, Action, Category
 from runtime.journal.process import Process
 
-_ACTIONS: Final[Mapping[str, Action]] = {
+ACTIONS: Final[Mapping[str, Action]] = {
     "retry": Action.RETRY,
     "accept": Action.ACCEPT,
     "release": Action.ACCEPT,
@@ -37,7 +37,7 @@ def action_for(remedy: str, category: Category) -> Action | None:
     """
     if remedy not in remedies_of(category):
         return None
-    return _ACTIONS[remedy]
+    return ACTIONS[remedy]
 
 
 def remedies_of(category: Category) -> tuple[str, ...]:

@@ -112,8 +112,8 @@ def _let_pass(process: Process[OrderRecord], signal: Signal) -> OrderAnswer:
     return _on(process, signal, "released", said, credit="released", hold=None)
 
 
-def _credit_rechecked(process: Process[OrderRecord], signal: Signal) -> OrderAnswer:
-    said = f"{actor_of(signal)} asked to check the credit again."
+def _rechecked(process: Process[OrderRecord], signal: Signal) -> OrderAnswer:
+    said = f"{actor_of(signal)} asked to check it again."
     return _on(process, signal, "rechecked", said, hold=None, credit="unchecked")
 
 
@@ -175,6 +175,7 @@ def _amended(process: Process[OrderRecord], signal: Signal) -> OrderAnswer:
         "rechecked",
         f"{actor_of(signal)} corrected the order.",
         request=msgspec.structs.replace(order, promise=None),
+        hold=None,
         lines=(),
         po_number=order.po_number,
         prices_accepted=False,
@@ -219,7 +220,8 @@ def _amount_accepted(process: Process[OrderRecord], signal: Signal) -> OrderAnsw
 
 _TABLE: Final[Mapping[tuple[str, str], Row]] = {
     ("held", Action.ACCEPT): _let_pass,
-    ("held", Action.RETRY): _credit_rechecked,
+    ("held", Action.RETRY): _rechecked,
+    ("held", Action.AMEND_AND_RETRY): _amended,
     ("stopped", Action.RETRY): _taken_up,
     ("stopped", Action.ACCEPT): _prices_accepted,
     ("stopped", Action.AMEND_AND_RETRY): _amended,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -12,6 +12,29 @@ from runtime.journal.process import Lane
 
 Pricing = Literal["honour", "tolerance", "ignore"]
 Allocating = Literal["here", "warehouse"]
+
+
+class ApprovalRule(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may approve a price, and how far below the ERP's.
+
+    `threshold` is a fraction of the ERP's price: `0.10` approves what costs nine tenths of it.
+    `countries` (ISO 3166-1 alpha-2) make up `region`; without any the rule is for every country
+    that has none of its own. Of several for one country the lowest that suffices counts.
+    """
+
+    region: str
+    threshold: Decimal
+    approver: str
+    countries: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a threshold that is no fraction."""
+        if not Decimal(0) < self.threshold < 1:
+            raise ValueError("threshold must be above 0 and below 1")
+
+
+MEASURED: Final = ("KG", "G", "L", "ML", "M", "CM", "M2", "M3")
+"""Units of measure that are not counted in pieces."""
 
 
 class ChannelPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +48,9 @@ class ChannelPolicy(msgspec.Struct, frozen=True, kw_only=True):
     `allocation`: `here` reserves stock for a confirmed order, splits it by warehouse and waits for
     what nobody has; `warehouse` leaves all of that to the warehouse. Without `partial_delivery` an
     order that is allocated here waits until all of it is there.
+
+    `approvals`: prices under the ERP's by more than the tolerance that somebody may approve; left
+    out, those of the whole configuration. Of items in `fractional_units` parts of a unit are sold.
     """
 
     pricing: Pricing
@@ -34,6 +60,8 @@ class ChannelPolicy(msgspec.Struct, frozen=True, kw_only=True):
     lane: Lane = Lane.CAPTURE
     allocation: Allocating = "here"
     partial_delivery: bool = True
+    approvals: tuple[ApprovalRule, ...] = ()
+    fractional_units: tuple[str, ...] = MEASURED
 
 
 CHANNELS: Mapping[str, ChannelPolicy] = {
@@ -56,6 +84,8 @@ class OrderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     channels: Mapping[str, ChannelPolicy] = msgspec.field(default_factory=lambda: CHANNELS)
+    approvals: tuple[ApprovalRule, ...] = ()
+    """Prices that somebody may approve, on every channel that holds prices to the ERP's."""
     give_up_after: timedelta = timedelta(hours=24)
     """How long a system may be unavailable before a person is asked to look."""
     settle_before_undo: timedelta = timedelta(seconds=35)
@@ -71,5 +101,11 @@ class OrderSettings(msgspec.Struct, frozen=True, kw_only=True):
     deal_poll_overlap: timedelta = timedelta(minutes=5)
 
     def __post_init__(self) -> None:
-        """Add the channels that were not named."""
-        msgspec.structs.force_setattr(self, "channels", {**CHANNELS, **self.channels})
+        """Add the channels that were not named, and the rules that are for all of them."""
+        channels = {
+            name: msgspec.structs.replace(policy, approvals=policy.approvals or self.approvals)
+            if policy.pricing == "tolerance"
+            else policy
+            for name, policy in {**CHANNELS, **self.channels}.items()
+        }
+        msgspec.structs.force_setattr(self, "channels", channels)

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from contracts.canonical.shapes import Instant
-from process_apis.quote_to_order import news, outcomes, remedying
+from process_apis.quote_to_order import approvals, news, outcomes, remedying
 from process_apis.quote_to_order.lifecycle import CREDIT, ORDER
 from process_apis.quote_to_order.records import CreditRecord, OrderRecord, changed
 from process_apis.quote_to_order.remedying import OrderAnswer
@@ -15,6 +15,7 @@ from runtime.journal.incidents import Action
 from runtime.journal.process import REMEDY, Ignore, Move, Process, Says, Signal
 
 CANCEL: Final = "cancel"
+APPROVAL: Final = "approval"
 GOODS_SHIPPED: Final = "wms.goods.shipped"
 INVOICE_POSTED: Final = "erp.invoice.posted"
 INVOICE_PAID: Final = "erp.invoice.paid"
@@ -39,6 +40,9 @@ def order_signals(
         return _cancelled(process, signal, settle)
 
     def remedied(process: Process[OrderRecord], signal: Signal) -> OrderAnswer:
+        if signal.data.get("action") == Action.ACCEPT and approvals.waits(process):
+            said = f"{remedying.actor_of(signal)} approved the price."
+            return approvals.approved(process, signal, said)
         if signal.data.get("action") == Action.CANCEL:
             return _cancelled(process, signal, settle)
         return remedying.remedied(process, signal)
@@ -46,6 +50,7 @@ def order_signals(
     return {
         CANCEL: cancelled,
         REMEDY: remedied,
+        APPROVAL: approvals.decided,
         GOODS_SHIPPED: news.shipped,
         WMS_CANCELLED: news.taken_back,
         HOLD_CHANGED: news.HoldSignals(settle),

@@ -203,7 +203,7 @@ class Erp(Vendor):
         return PriceLadder(
             customer=customer,
             item=item,
-            unit_of_measure="PCS",
+            unit_of_measure=self.items[item].unit_of_measure,
             list_price=money(list_price, own),
             steps=tuple(
                 PriceStep(
@@ -571,13 +571,13 @@ class World:
         self.erp.customers[customer.id] = customer
         return customer
 
-    def has_item(self, number, price, *, blocked=False, stock=1000):
+    def has_item(self, number, price, *, blocked=False, stock=1000, unit="PCS"):
         item = Item(
             id=item_id(number),
             number=number,
             name=f"Item {number}",
             list_price=money(price, "GBP"),
-            unit_of_measure="PCS",
+            unit_of_measure=unit,
             blocked=blocked,
             changed_at=self.clock.now(),
         )
