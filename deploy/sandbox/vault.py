@@ -11,6 +11,7 @@ in place.
 """
 
 import os
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +19,10 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Index", "Record", "Table", "Vault", "VaultDamagedError"]
+__all__ = ["Index", "Recent", "Record", "Table", "Vault", "VaultDamagedError"]
 
 Record = dict[str, Any]
+_TIDY_ABOVE = 10_000
 
 
 class VaultDamagedError(Exception):
@@ -80,6 +82,53 @@ class Index:
                 del self._keys[value]
 
 
+class Recent:
+    """The records of a table by when they last changed: what changed since is found at once.
+
+    Kept up to date by the table like an index. ``stamp_of`` must give texts that compare as times
+    do. Entries of records that changed again stay in place and are passed over, until they are
+    more than the records.
+    """
+
+    def __init__(self, table: "Table", stamp_of: Callable[[Record], str]) -> None:
+        self._table = table
+        self._stamp_of = stamp_of
+        self._entries: list[tuple[str, int, str]] = []  # stamp, number of the entry, key
+        self._number = 0
+        self._tidy()
+
+    def since(self, stamp: str) -> list[Record]:
+        """Every record stamped then or later, oldest first."""
+        records, stamp_of = self._table.records, self._stamp_of
+        found = []
+        for then, _, key in self._entries[bisect_left(self._entries, (stamp, -1, "")) :]:
+            record = records.get(key)
+            if record is not None and stamp_of(record) == then:
+                found.append(record)
+        return found
+
+    def enter(self, key: str, record: Record) -> None:
+        """Called by the table when a record is put."""
+        self._number += 1
+        insort(self._entries, (self._stamp_of(record), self._number, key))
+        if len(self._entries) > 2 * len(self._table.records) + _TIDY_ABOVE:
+            self._tidy()
+
+    def move(self, key: str, old: Record, new: Record) -> None:
+        """Called by the table when a record replaces another."""
+        if self._stamp_of(old) != self._stamp_of(new):
+            self.enter(key, new)
+
+    def leave(self, key: str, record: Record) -> None:
+        """Called by the table when a record is deleted; its entry is passed over."""
+
+    def _tidy(self) -> None:
+        stamp_of = self._stamp_of
+        kept = [(stamp_of(one), at, key) for at, (key, one) in enumerate(self._table.items(), 1)]
+        self._number = len(kept)
+        self._entries = sorted(kept)
+
+
 class Table:
     """Records by key, in the order in which they came."""
 
@@ -88,6 +137,7 @@ class Table:
         self.records: dict[str, Record] = {}
         self._vault = vault
         self._indexes: dict[str, Index] = {}
+        self._recent: Recent | None = None
         self._deleted: set[str] = set()
 
     def get(self, key: str) -> Record | None:
@@ -136,6 +186,12 @@ class Table:
             self._indexes[field] = index
         return index
 
+    def recent(self, stamp_of: Callable[[Record], str]) -> Recent:
+        """The records by when they last changed, made on first asking and kept from then on."""
+        if self._recent is None:
+            self._recent = Recent(self, stamp_of)
+        return self._recent
+
     def load(self, records: Iterable[tuple[str, Record]]) -> None:
         """Take in seed data, which is derived anew at each start and so is not written to the log.
 
@@ -155,18 +211,23 @@ class Table:
             self._deleted.add(key)
             if old is not None:
                 del self.records[key]
-                for index in self._indexes.values():
+                for index in self._kept():
                     index.leave(key, old)
             return
         if self._deleted:
             self._deleted.discard(key)
         self.records[key] = record
         if old is None:
-            for index in self._indexes.values():
+            for index in self._kept():
                 index.enter(key, record)
         else:
-            for index in self._indexes.values():
+            for index in self._kept():
                 index.move(key, old, record)
+
+    def _kept(self) -> Iterable[Index | Recent]:
+        yield from self._indexes.values()
+        if self._recent is not None:
+            yield self._recent
 
 
 class Vault:

@@ -102,3 +102,20 @@ def test_an_index_follows_puts_moves_and_deletes():
     table.delete("3")
     assert by_customer.get("Y") == [{"customer": "Y", "open": True}]
     assert table.index("customer") is by_customer
+
+
+def test_what_changed_since_is_found_without_looking_at_everything():
+    """A record that changed again is found once, at its last change; a deleted one is not."""
+    table = Vault(None).table("documents")
+    for number in range(5):
+        table.put(str(number), {"at": f"2026-11-2{number}", "n": number})
+    recent = table.recent(lambda record: record["at"])
+    table.put("1", {"at": "2026-11-27", "n": 1})
+    table.put("6", {"at": "2026-11-23", "n": 6})
+    table.delete("4")
+    assert [record["n"] for record in recent.since("2026-11-22")] == [2, 3, 6, 1]
+    assert recent.since("2026-11-28") == []
+    for day in range(30_000):
+        table.put("2", {"at": f"{2027 + day}-01-01", "n": 2})
+    assert len(recent._entries) < 20_100
+    assert [record["n"] for record in recent.since("2026-11-24")] == [1, 2]

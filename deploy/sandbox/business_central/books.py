@@ -79,6 +79,8 @@ class Books:
             self._finders[name, "code"] = vault.table(name).index("code")
         for name in DOCUMENTS:
             self._index_documents(name)
+        status = vault.table("salesOrders").index("status", _header_field("status"))
+        self._finders["salesOrders", "status"] = status
         vault.table("salesInvoices").index("owed", _owed_by)
 
     def table(self, name: str) -> Table:

@@ -16,7 +16,7 @@ from deploy.sandbox.business_central.errors import bad_request, not_implemented
 from deploy.sandbox.business_central.guids import is_guid
 from deploy.sandbox.business_central.schema import EntitySet, Property
 
-__all__ = ["Filter", "Row", "equalities", "parse_filter", "stamp_key"]
+__all__ = ["Filter", "Row", "changed_since", "equalities", "parse_filter", "stamp_key"]
 
 Row = dict[str, Any]
 
@@ -118,6 +118,17 @@ def equalities(condition: Filter | None) -> Iterator[tuple[str, tuple[Any, ...]]
                 yield same[0].prop.name, tuple(dict.fromkeys(term.value for term in same))
         case _:
             return
+
+
+def changed_since(condition: Filter | None) -> str | None:
+    """The instant at or after which a row must have changed to meet a condition, if it says one."""
+    match condition:
+        case Comparison(prop=prop, operator="gt" | "ge", value=value):
+            return str(value) if prop.name == "lastModifiedDateTime" else None
+        case Together(terms=terms, every=True):
+            return max(filter(None, map(changed_since, terms)), default=None)
+        case _:
+            return None
 
 
 def stamp_key(text: str) -> str:

@@ -6,7 +6,13 @@ from typing import Any
 from deploy.sandbox.business_central.books import DOCUMENTS, Books
 from deploy.sandbox.business_central.documents import SalesDocuments
 from deploy.sandbox.business_central.errors import dialog, not_found
-from deploy.sandbox.business_central.filters import Filter, Row, equalities
+from deploy.sandbox.business_central.filters import (
+    Filter,
+    Row,
+    changed_since,
+    equalities,
+    stamp_key,
+)
 from deploy.sandbox.business_central.guids import seed_etag
 from deploy.sandbox.business_central.query import Options, projected
 from deploy.sandbox.business_central.schema import EntitySet
@@ -153,6 +159,10 @@ class Reading:
             index = self._books.finder(name, field)
             if index is not None:
                 return [record for value in values for record in index.get(value)]
+        since = changed_since(condition)
+        if since is not None:
+            stamp_of = _document_stamp if name in DOCUMENTS else _stamp
+            return table.recent(stamp_of).since(since)
         return table.values()
 
     def _header(self, record: Record) -> Row:
@@ -218,3 +228,11 @@ class Reading:
             "costAmountActual": cost,
             "lastModifiedDateTime": header["lastModifiedDateTime"],
         }
+
+
+def _stamp(record: Record) -> str:
+    return stamp_key(record.get("lastModifiedDateTime", ""))
+
+
+def _document_stamp(record: Record) -> str:
+    return _stamp(record["header"])

@@ -60,7 +60,12 @@ class Shipments:
         order_id, tracking = arguments.get("order_id"), arguments.get("tracking_number")
         since, until = arguments.get("date_from"), arguments.get("date_to")
         found = []
-        candidates = self._by_order.get(order_id) if order_id else self.table.values()
+        if order_id:
+            candidates = self._by_order.get(order_id)
+        elif since:
+            candidates = self.table.recent(lambda shipment: shipment["created_date"]).since(since)
+        else:
+            candidates = list(self.table.values())
         for shipment in candidates:
             created = shipment["created_date"]
             if (since and created < since) or (until and created > until):
