@@ -17,6 +17,9 @@ from process_apis.quote_to_order.signals import credit_remedied, order_signals
 from process_apis.quote_to_order.steps import OrderSteps
 from runtime.journal.process import REMEDY, ProcessType
 
+_CREATING: Final = ("accepted", "confirmed", "allocated", "posting")
+"""The states whose step creates something that a look-up must find before it is created again."""
+
 VERSION: Final = 1
 """Raised when stored data changes its meaning; then an upgrade from the version before is due."""
 
@@ -52,6 +55,7 @@ def process_types(
             lifecycle=ORDER,
             steps=orders.by_state(),
             on_signal=order_signals(settings.settle_before_undo),
+            settle_after_takeover=dict.fromkeys(_CREATING, settings.settle_after_takeover),
         ),
         ProcessType(
             name=CREDIT_KIND,
@@ -60,5 +64,6 @@ def process_types(
             lifecycle=CREDIT,
             steps=credits_.by_state(),
             on_signal={REMEDY: credit_remedied},
+            settle_after_takeover={"matched": settings.settle_after_takeover},
         ),
     )

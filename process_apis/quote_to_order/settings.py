@@ -91,6 +91,8 @@ class OrderSettings(msgspec.Struct, frozen=True, kw_only=True):
     settle_before_undo: timedelta = timedelta(seconds=35)
     """How long after a cancellation a call that is in doubt may still reach its system; longer
     than the longest time a system is waited for."""
+    settle_after_takeover: timedelta = timedelta(seconds=2)
+    """How long the call of a program that died is left to end before its outcome is looked up."""
     longest_wait: timedelta = timedelta(seconds=25)
     """The longest `Prefer: wait` that is honoured."""
     reserve_for: timedelta = timedelta(hours=24)
