@@ -88,6 +88,8 @@ async def work(
 ) -> None:
     """Carry processes on until a signal, answering only for its own health.
 
+    What vendors push is not received here: whoever serves the process tier subscribes to it.
+
     Raises:
         gateway.config.ConfigError: the store is one that a single process has to itself.
     """
@@ -99,7 +101,7 @@ async def work(
     await tier.start()
     try:
         health = Health(None, ready=tier.ready)
-        await _listened(around, health, [*_jobs(below), *tier.jobs], on_ready)
+        await _listened(around, health, [prepare_for_failures, *tier.jobs], on_ready)
     finally:
         await tier.stop(DRAIN)
         await below.close()

@@ -19,6 +19,7 @@ import msgspec
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 
+from tests.crash.finance import grant_credit
 from tests.postgres_server import a_postgresql_database
 from tests.serving import free_port
 
@@ -160,6 +161,13 @@ class Stage:
             f"http://127.0.0.1:{port}/readyz",
         )  # fmt: skip
 
+    async def grant_credit(self) -> None:
+        """Let the customers that campaigns order for never run into their credit limit."""
+        catalog = await self.client.get(f"{self.sandbox}/_sandbox/catalog").build().send()
+        customers = (await catalog.json())["customers"]
+        numbers = [customers[why]["number"] for why in ("good", "keyAccount")]
+        await grant_credit(self.client, self.sandbox, numbers)
+
     async def ledger_since(self, sequence: int) -> list[dict]:
         """Every row of all vendors' ledgers after a sequence number, oldest first."""
         url = f"{self.sandbox}/_sandbox/ledger?since={sequence}"
@@ -199,6 +207,7 @@ async def staged(
     try:
         stage.vendors.start()
         await stage.vendors.ready(stage.client)
+        await stage.grant_credit()
         stage.system.start()
         await stage.system.ready(stage.client)
         for worker in stage.workers:
