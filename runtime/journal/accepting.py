@@ -76,6 +76,7 @@ class Accepting:
         if inserted == len(batch):
             answers = [_created(new) for new in batch]
         else:
+            self._tables.add_entries.flush(connection)
             fresh = _inserted(connection, batch)
             answers = [
                 _created(new) if is_fresh else self._look_closer(connection, new)

@@ -7,7 +7,8 @@ whatever the commit holds.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -38,6 +39,9 @@ _LAST = (
     .limit(1)
 )
 _COLUMNS = [c.name for c in entry.columns]
+_AT = _COLUMNS.index("at")
+_told = itemgetter(*_COLUMNS[1:])
+"""Everything of a line but its number, which comes first."""
 
 
 def link(before: bytes, seq: int, at: int, record: bytes) -> bytes:
@@ -45,18 +49,14 @@ def link(before: bytes, seq: int, at: int, record: bytes) -> bytes:
     return hashlib.sha256(b"%b%d:%d:%b" % (before, seq, at, record)).digest()
 
 
-def line_of(row: Any) -> bytes:
-    """A stored line as the bytes that are digested."""
-    return encode([getattr(row, name) for name in _COLUMNS])
+def line_of(row: Any) -> tuple[Any, ...]:
+    """A stored line as it is digested."""
+    return tuple([getattr(row, name) for name in _COLUMNS])
 
 
-def digest_of(lines: Iterable[bytes]) -> str:
-    """SHA-256 over lines in the order of their numbers."""
-    digest = hashlib.sha256()
-    for line in lines:
-        digest.update(line)
-        digest.update(b"\n")
-    return digest.hexdigest()
+def digest_of(lines: Sequence[tuple[Any, ...]]) -> str:
+    """SHA-256 over lines in the order of their numbers, as one JSON document."""
+    return hashlib.sha256(encode(lines)).hexdigest()
 
 
 def runs_of(numbers: Sequence[int]) -> tuple[tuple[int, int], ...]:
@@ -71,23 +71,27 @@ def runs_of(numbers: Sequence[int]) -> tuple[tuple[int, int], ...]:
 
 
 class SealedLines:
-    """Inserts lines, and has them sealed with the commit they are part of."""
+    """Gathers the lines of a transaction; they are inserted and sealed last before its commit."""
 
     def __init__(self, dialect: Dialect, chain: str) -> None:
-        self._insert = inserting(entry, dialect, numbering=True)
-        self._add_seals = inserting(seal, dialect)
-        self._chain = chain
+        self.insert = inserting(entry, dialect, numbering=True)
+        self.add_seals = inserting(seal, dialect)
+        self.chain = chain
 
-    def run(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
-        """Insert the rows; answer how many."""
+    def run(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+        """Add the rows to the transaction."""
         if not rows:
-            return 0
-        numbers = self._insert.run_numbered(connection, rows)
+            return
         pending: dict[str, _Chain] = connection.info.setdefault(BEFORE_COMMIT, {})
-        if self._chain not in pending:
-            pending[self._chain] = _Chain(self._chain, self._add_seals)
-        pending[self._chain].add(numbers, rows)
-        return len(rows)
+        if self.chain not in pending:
+            pending[self.chain] = _Chain(self)
+        pending[self.chain].gathered += rows
+
+    def flush(self, connection: Connection) -> None:
+        """Insert what is gathered now, for who must see it before the commit."""
+        chain: _Chain | None = connection.info.get(BEFORE_COMMIT, {}).get(self.chain)
+        if chain is not None:
+            chain.insert(connection)
 
 
 class _Chain:
@@ -97,38 +101,35 @@ class _Chain:
     end is read anew.
     """
 
-    def __init__(self, chain: str, add_seals: Any) -> None:
-        self._chain = chain
-        self._add_seals = add_seals
+    def __init__(self, to: SealedLines) -> None:
+        self._to = to
         self._end: tuple[int, bytes] | None = None
+        self.gathered: list[dict[str, Any]] = []
         self._numbers: list[int] = []
-        self._lines: list[bytes] = []
-        self._at = 0
+        self._lines: list[tuple[Any, ...]] = []
 
-    def add(self, numbers: Sequence[int], rows: Sequence[dict[str, Any]]) -> None:
+    def insert(self, connection: Connection) -> None:
+        """Insert the lines gathered, and remember them for the seal."""
+        if not self.gathered:
+            return
+        numbers = self._to.insert.run_numbered(connection, self.gathered)
+        self._lines += [(n, *_told(row)) for n, row in zip(numbers, self.gathered, strict=True)]
         self._numbers += numbers
-        for number, row in zip(numbers, rows, strict=True):
-            line = row | {"seq": number}
-            self._lines.append(encode([line[name] for name in _COLUMNS]))
-            self._at = max(self._at, row["at"])
+        self.gathered = []
 
     def __call__(self, connection: Connection) -> None:
-        """Write the seal: the last thing before the commit."""
+        """Write the lines and their seal: the last thing before the commit."""
+        self.insert(connection)
         if not self._numbers:
             return
         if self._end is None:
-            last = connection.execute(_LAST, {"chain": self._chain}).first()
+            last = connection.execute(_LAST, {"chain": self._to.chain}).first()
             self._end = (last.seq, last.hash) if last else (0, START)
         seq, before = self._end
+        at = max(line[_AT] for line in self._lines)
         record = encode(Sealed(runs=runs_of(self._numbers), digest=digest_of(self._lines)))
-        linked = link(before, seq + 1, self._at, record)
-        row = {
-            "chain": self._chain,
-            "seq": seq + 1,
-            "at": self._at,
-            "record": record,
-            "hash": linked,
-        }
-        self._add_seals.run(connection, [row])
+        linked = link(before, seq + 1, at, record)
+        row = {"chain": self._to.chain, "seq": seq + 1, "at": at, "record": record, "hash": linked}
+        self._to.add_seals.run(connection, [row])
         self._end = (seq + 1, linked)
-        self._numbers, self._lines, self._at = [], [], 0
+        self._numbers, self._lines = [], []

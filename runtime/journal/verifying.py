@@ -116,7 +116,7 @@ def _links(page: _Page, chain: str) -> list[str]:
 def _follows(before: bytes, row: Any) -> bool:
     """Whether a record is linked to the one before it; SQLite lets anything be written into it."""
     try:
-        return link(before, row.seq, row.at, row.record) == row.hash
+        return bool(link(before, row.seq, row.at, row.record) == row.hash)
     except TypeError:
         return False
 
@@ -143,7 +143,7 @@ def _altered(connection: Connection, chain: str, sealed: Sequence[Sealed | None]
         missing = [n for n in numbers if n not in lines]
         if missing:
             found.append(f"{chain} (lines): {_named(missing)} missing")
-        elif digest_of(line_of(lines[n]) for n in numbers) != one.digest:
+        elif digest_of([line_of(lines[n]) for n in numbers]) != one.digest:
             found.append(f"{chain} (lines): {_named(numbers)} altered")
     return found
 
