@@ -250,10 +250,11 @@ def placed(
         after = msgspec.structs.replace(move.data, maybe_placed=False)
         return msgspec.structs.replace(move, data=after, effect=effect)
     after = changed(record, context.now, erp_number=order.number, maybe_placed=False, trouble=None)
+    found = "; the first try had reached it after all" if order.found and effect else ""
     return Move(
         event="placed",
         data=after,
-        says=(Says(text=f"Confirmed by the ERP as order {order.number}.", data=figures),),
+        says=(Says(text=f"Confirmed by the ERP as order {order.number}{found}.", data=figures),),
         emits=(told("order.confirmed", process, after, context.now, state="confirmed"),),
         effect=effect,
         closes_incident=True,

@@ -259,8 +259,7 @@ def suspended(process: Process[OrderRecord], context: StepContext) -> Move[Order
     return Move(
         event="suspended",
         data=after,
-        says=(Says(text="The warehouse has stopped; finance releases the order or it is "
-                        "cancelled."),) if stopped else (),
+        says=(Says(text="The order waits until finance releases it."),) if stopped else (),
         emits=(outcomes.told("order.suspended", process, after, context.now,
                              state="suspended"),),
     )  # fmt: skip

@@ -192,7 +192,9 @@ async def test_the_timeline_reads_as_a_story(world):
     said = [entry.says for entry in story.entries]
     assert said[0] == "Accepted; it is placed in the ERP next."
     assert said[1].startswith("The ERP does not answer")
-    assert said[2] == "Confirmed by the ERP as order S-ORD101000."
+    assert said[2] == (
+        "Confirmed by the ERP as order S-ORD101000; the first try had reached it after all."
+    )
     assert said[3] == "Released to the warehouse as W000001."
     assert story.summary == (
         "Order STORY for Adatum, 200.00 GBP: "
