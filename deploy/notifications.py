@@ -248,8 +248,7 @@ class Notifications:
                 self._doubt(
                     RecordChanged(system="wms", entity="stock", id=item) for item in notice.items
                 )
-                for item in notice.items:
-                    await self._intake.stock(item, notice.message_id)
+                await self._intake.stock(notice.items, notice.message_id)
             case shiphero.Cancelled():
                 self._heard(CANCELLATIONS)
                 await self._intake.cancelled(notice.reference, notice.number)

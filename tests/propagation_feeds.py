@@ -11,7 +11,7 @@ from contracts.canonical.money import money
 from contracts.canonical.party import Address, Customer
 from process_apis.propagation.intake import Taken
 from runtime.journal.process import Accepted
-from runtime.journal.signalling import Published, SignalResult
+from runtime.journal.signalling import Published, SignalResult, SignalTo
 
 START = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
@@ -76,6 +76,14 @@ class MemoryInbox:
         self.signals += zip(where, signals, strict=True)
         return Published(new=True, signals=(SignalResult.RECORDED,) * len(where))
 
+    async def signal(self, process_id, name, data, dedupe_key):
+        if (process_id, dedupe_key) in self.seen:
+            return SignalResult.DUPLICATE
+        self.seen.add((process_id, dedupe_key))
+        signal = SignalTo(name=name, dedupe_key=dedupe_key, data=data, process_id=process_id)
+        self.signals.append((process_id, signal))
+        return SignalResult.RECORDED
+
     async def accept(self, start):
         new = self.held.setdefault(start.key, start) is start
         return Accepted(process_id=start.id, reference=start.reference, created=new)
@@ -88,6 +96,9 @@ class MemoryInbox:
 
     async def known_by(self, known):
         return self.customers.get(known.value, ())
+
+    async def known_by_any(self, kind, values):
+        return {value: self.customers[value] for value in values if self.customers.get(value)}
 
     async def values(self, kind):
         return tuple(self.customers)

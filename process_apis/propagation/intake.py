@@ -6,9 +6,10 @@ durable note for each entity, written after the event is: a crash between the tw
 under the same id.
 """
 
+import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, Protocol, TypeVar
@@ -24,8 +25,8 @@ from process_apis.propagation import happenings, held
 from process_apis.propagation.addressing import OpenOrders
 from process_apis.propagation.happenings import Happening
 from runtime.guard import Turns
-from runtime.journal.process import Accepted, Start
-from runtime.journal.signalling import Published, SignalTo
+from runtime.journal.process import Accepted, Start, Term
+from runtime.journal.signalling import Published, SignalResult, SignalTo
 
 __all__ = ["Inbox", "Intake", "Taken"]
 
@@ -36,7 +37,9 @@ T = TypeVar("T")
 _NOTE: Final = "taken"
 _MOST_RECENT: Final = 50_000
 """Ids remembered to spare the store a question; the inbox knows them all."""
-_MOST_SIGNALS: Final = 500
+_MOST_AT_ONCE: Final = 500
+_MOST_AGAIN: Final = 5
+"""How often a hold is told again: an order that was under way then is durable by that time."""
 
 
 class Inbox(Protocol):
@@ -46,6 +49,12 @@ class Inbox(Protocol):
         self, source: str, message_id: str, *, signals: Sequence[SignalTo] = ()
     ) -> Published:
         """Record a message and its signals in one transaction; a known message changes nothing."""
+        ...
+
+    async def signal(
+        self, process_id: str, name: str, data: Mapping[str, Any], dedupe_key: str
+    ) -> SignalResult:
+        """Record for one process that something happened, once for the key."""
         ...
 
     async def accept(self, start: Start[Any]) -> Accepted:
@@ -100,6 +109,7 @@ class Intake:
         self._inbox: Inbox | None = None
         self._turns = Turns()
         self._recent: OrderedDict[str, None] = OrderedDict()
+        self._again: OrderedDict[str, int] = OrderedDict()
         self._free: OrderedDict[str, _Held] = OrderedDict()
         """What was seen lately not to be held, and never was: worth remembering, not storing."""
 
@@ -117,9 +127,17 @@ class Intake:
         """Take a cancellation in the warehouse of the order it knows by this number."""
         return await self.take(happenings.release_cancelled(reference, number))
 
-    async def stock(self, item: str, told: str) -> Taken:
-        """Take that stock of an item moved; `told` is the id of the message, or the position."""
-        return await self.take(happenings.stock_moved(item, told))
+    async def stock(self, items: Collection[str], told: str) -> Taken:
+        """Take that stock of items moved; `told` is the id of the message, or the position.
+
+        Only orders that wait for one of them are told, and nothing is written when none does.
+        """
+        waiting = await self._orders.known_by_any(happenings.AWAITS, items)
+        taken = Taken.NOTHING
+        for item, process_ids in waiting.items():
+            one = await self._tell_each(happenings.stock_moved(item, told), process_ids)
+            taken = one if taken is not Taken.NEW else taken
+        return taken
 
     async def posted(self, shipment: Shipment) -> Taken:
         """Take a shipment the ERP posted."""
@@ -190,7 +208,9 @@ class Intake:
             if known is not None and now.as_of <= known.as_of:
                 if free is not None:
                     self._free[key] = free
-                return Taken.KNOWN if now == known else Taken.SUPERSEDED
+                if now != known:
+                    return Taken.SUPERSEDED
+                return await self._tell_again(made()) if now.held else Taken.KNOWN
             was_held = known is not None and known.held
             taken = Taken.NOTHING if now.held == was_held else await self.take(made())
             if now.held or known is not free:
@@ -209,11 +229,20 @@ class Intake:
         if happening.id in self._recent:
             return Taken.KNOWN
         if happening.to_all is not None:
-            taken = await self._tell_all(happening)
+            taken = await self._tell_all(happening, happening.to_all)
         else:
             taken = await self._tell(happening) or await self._keep_back(happening)
         _keep(self._recent, happening.id, None)
         return taken
+
+    async def _tell_again(self, happening: Happening) -> Taken:
+        """Tell a hold to orders that came while it was told the first time."""
+        again = self._again.get(happening.id, 0)
+        if happening.to_all is None or again >= _MOST_AGAIN:
+            return Taken.KNOWN
+        _keep(self._again, happening.id, again + 1)
+        taken = await self._tell_all(happening, happening.to_all)
+        return Taken.KNOWN if taken is Taken.NOTHING else taken
 
     async def _keep_back(self, happening: Happening) -> Taken:
         begun = await self._journal.accept(held.start_for(happening, self._journal.mint))
@@ -237,27 +266,23 @@ class Intake:
                 return Taken.NEW if told.new else Taken.KNOWN
         return None
 
-    async def _tell_all(self, happening: Happening) -> Taken:
-        """Publish to every open order known by the term, some hundred in a transaction."""
-        if happening.to_all is None:
-            return Taken.NOTHING
-        open_ids = await self._orders.known_by(happening.to_all)
+    async def _tell_all(self, happening: Happening, known: Term) -> Taken:
+        """Tell every open order known by the term; each is told once, however often this runs."""
+        return await self._tell_each(happening, await self._orders.known_by(known))
+
+    async def _tell_each(self, happening: Happening, process_ids: Sequence[str]) -> Taken:
         taken = Taken.NOTHING
-        for start in range(0, len(open_ids), _MOST_SIGNALS):
-            some = open_ids[start : start + _MOST_SIGNALS]
-            signals = [
-                SignalTo(
-                    name=happening.name,
-                    dedupe_key=happening.id,
-                    data=happening.data,
-                    process_id=process_id,
+        for start in range(0, len(process_ids), _MOST_AT_ONCE):
+            told = await asyncio.gather(
+                *(
+                    self._journal.signal(process_id, happening.name, happening.data, happening.id)
+                    for process_id in process_ids[start : start + _MOST_AT_ONCE]
                 )
-                for process_id in some
-            ]
-            told = await self._journal.publish(
-                happening.source, f"{happening.id}#{some[0]}", signals=signals
             )
-            taken = Taken.NEW if told.new or taken is Taken.NEW else Taken.KNOWN
+            if SignalResult.RECORDED in told:
+                taken = Taken.NEW
+            elif taken is Taken.NOTHING:
+                taken = Taken.KNOWN
         return taken
 
     async def _noted(self, key: str, kind: type[Any]) -> Any:

@@ -88,7 +88,7 @@ class WmsLooks:
                 found[position.item] = available
                 if available > self._available.get(position.item, Decimal(0)):
                     told = f"{available:f}@{position.as_of.isoformat()}"
-                    self._told(STOCK, await self._intake.stock(position.item, told))
+                    self._told(STOCK, await self._intake.stock((position.item,), told))
         self._available = found
         self._watchdog.polled(STOCK)
 

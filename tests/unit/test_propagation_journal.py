@@ -190,6 +190,9 @@ async def test_a_hold_reaches_every_open_order_of_a_customer_and_no_other(propag
 
     await eventually(over)
     assert await propagating.intake.customer(a_customer("all", 1)) is Taken.NEW
+    await propagating.order("LATE")  # it was under way while the hold was told
+    assert await propagating.intake.customer(a_customer("all", 1)) is Taken.NEW
+    assert len(await propagating.hears("LATE", 1)) == 1
     for number in (0, 57, 119):
         ((_, data),) = await propagating.hears(f"INV-{number}", 1)
         assert (data["held"], data["customer"]) == (True, "cust_20001")
@@ -200,9 +203,9 @@ async def test_a_hold_reaches_every_open_order_of_a_customer_and_no_other(propag
 async def test_stock_reaches_the_orders_that_wait_for_the_item(propagating):
     await propagating.order("INV-1", terms=(Term(kind="awaits", value="item_A"),))
     await propagating.order("INV-2", terms=(Term(kind="awaits", value="item_B"),))
-    assert await propagating.intake.stock("item_A", "m-1") is Taken.NEW
-    assert await propagating.intake.stock("item_A", "m-1") is Taken.KNOWN
-    assert await propagating.intake.stock("item_C", "m-2") is Taken.NOTHING
+    assert await propagating.intake.stock(["item_A", "item_C"], "m-1") is Taken.NEW
+    assert await propagating.intake.stock(["item_A"], "m-1") is Taken.KNOWN
+    assert await propagating.intake.stock(["item_C"], "m-2") is Taken.NOTHING
     ((name, data),) = await propagating.hears("INV-1", 1)
     assert (name, data["id"]) == ("wms.record.changed", "item_A")
     assert await propagating.intake._orders.values("awaits") == ("item_A", "item_B")
