@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from contracts.canonical.documents import CreditMemoRequest
+from contracts.canonical.documents import CreditMemoRequest, ShippedLine
 from contracts.canonical.ids import customer_id
-from contracts.ports.crm import OrderReport
+from contracts.ports.crm import DocumentReports, OrderReport
 from contracts.ports.erp import PlaceErpOrder
 from contracts.ports.wms import ReleaseOrder
 from system_apis.crm.salesforce import mapping as sf
@@ -90,6 +90,36 @@ def sh_stock(wire: Any) -> Any:
     return sh.stock_positions([one.data for one in payloads if one is not None], AS_OF)
 
 
+def sh_packages(wire: Any) -> Any:
+    (shipment,) = [edge.node for edge in _only(sh_wire.shipments_decoder, wire["shipments"]).edges]
+    packed = _only(sh_wire.shipment_lines_decoder, wire["lines"]).line_items
+    return sh.packages(shipment, [edge.node for edge in packed.edges])
+
+
+def _only(decoder: Any, wire: Any) -> Any:
+    (payload,) = read(decoder, wire).data.values()
+    return payload.data
+
+
+def sf_shown(wire: Any) -> Any:
+    return [sf.shown_report(row, "GBP") for row in read(sf_wire.shown_decoder, wire).records]
+
+
+def bc_to_ship(wire: Any) -> Any:
+    (order,) = read(bc_wire.orders_decoder, wire["orders"]).value
+    left = msgspec.convert(wire["left"], list[ShippedLine], strict=False)
+    return bc.still_to_ship(order.sales_order_lines, left)
+
+
+def sf_documents(canonical: Any) -> bytes:
+    reports = msgspec.convert(canonical, DocumentReports, strict=False).reports
+    made = [
+        sf.shipment_record(one) if one.kind == "shipment" else sf.invoice_record(one)
+        for one in reports
+    ]
+    return sf_wire.encode(sf_wire.Upsert(records=made))
+
+
 def bc_new_order(canonical: Any) -> bytes:
     return bc_wire.encode(bc.new_order(msgspec.convert(canonical, PlaceErpOrder, strict=False)))
 
@@ -111,8 +141,9 @@ def sh_new_order(canonical: Any) -> bytes:
 
 
 INBOUND = (bc_customer, bc_item, bc_ladders, bc_quote_ladders, bc_credit, bc_order, bc_rate,
-           bc_documents, sf_deal, sf_results, sh_order, sh_stock)  # fmt: skip
-OUTBOUND = (bc_new_order, bc_new_credit_memo, sf_order_record, sh_new_order)
+           bc_documents, bc_to_ship, sf_deal, sf_results, sf_shown, sh_order, sh_packages,
+           sh_stock)  # fmt: skip
+OUTBOUND = (bc_new_order, bc_new_credit_memo, sf_order_record, sf_documents, sh_new_order)
 
 
 def golden(mapped: Any) -> Any:
