@@ -93,6 +93,7 @@ class Gateway:
     async def startup(self) -> None:
         """Provision policies and upstreams; raise `ConfigError` with all faults first."""
         await self._provision(None)
+        self._served.take_over()
 
     async def _provision(self, running: Served | None) -> None:
         faults = self.check()
@@ -119,6 +120,7 @@ class Gateway:
                 self._records.event("configuration_refused", error=type(error).__name__, faults=1)
                 return False
             old, self._served = self._served, fresh._served  # noqa: SLF001  as above
+            self._served.take_over()
             self._records.event("configuration_taken_over", operations=len(self.operations))
             retiring = asyncio.get_running_loop().create_task(self._retire(old, self._served))
             self._retiring.add(retiring)

@@ -52,9 +52,9 @@ class ShedSettings(LimitSettings, frozen=True, kw_only=True, forbid_unknown_fiel
     """Load shedding: bounds of the calls under way, and how late the event loop may run."""
 
     enabled: bool = True
-    least: Count = 16
+    least: Count = 64
     first: Count = 1_024
     most: Count = 4_096
     tolerance: Annotated[float, msgspec.Meta(gt=1)] = 2.0
     window_seconds: Seconds = 0.1
-    late_seconds: Seconds = 0.02
+    late_seconds: Seconds = 0.05

@@ -60,6 +60,16 @@ class Served:
             await self.close(running)
             raise
 
+    def take_over(self) -> None:
+        """Put what lasts under this configuration: the moment from which it, and no other, counts.
+
+        A configuration that is refused before has touched nothing.
+        """
+        for policy in self.policies:
+            take_over = getattr(policy, "take_over", None)
+            if take_over is not None:
+                take_over()
+
     async def close(self, successor: "Served | None" = None) -> None:
         """Give everything back, in reverse; upstreams a successor goes on with stay open."""
         kept = set() if successor is None else {id(each) for each in successor.upstreams.values()}

@@ -50,10 +50,13 @@ class Cache:
         self._settings = settings
         self._clock = clock
         self._copies = copies or Copies()
-        self._copies.most_bytes = settings.most_bytes
 
     async def provision(self) -> None:
         """Need nothing."""
+
+    def take_over(self) -> None:
+        """Put the copies under this bound."""
+        self._copies.most_bytes = self._settings.most_bytes
 
     def check(self, operations: Sequence[Operation], /) -> list[ConfigFault]:
         """Only what is safe to repeat may be answered from a copy."""

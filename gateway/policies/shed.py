@@ -95,6 +95,12 @@ class Shed:
     async def provision(self) -> None:
         """Need nothing: the loop is watched while calls are under way."""
 
+    def take_over(self) -> None:
+        """Put the limits under these bounds."""
+        for limit in self._limits.values():
+            if limit.settings is not self._settings:
+                limit.configure(self._settings)
+
     def check(self, _: Sequence[Operation], /) -> list[ConfigFault]:
         """The bounds must be in order."""
         told = self._settings
@@ -159,8 +165,6 @@ class Shed:
             limit = self._limits[name] = AdaptiveLimit(
                 name, clock=self._clock, settings=self._settings
             )
-        elif limit.settings is not self._settings:
-            limit.configure(self._settings)
         return limit
 
 

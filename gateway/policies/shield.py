@@ -29,7 +29,7 @@ from gateway.config import ShieldSettings
 from gateway.records import Records
 from gateway.routes import Operation
 from runtime.clock import Clock
-from runtime.guard import Breaker, BreakerStanding
+from runtime.guard import Breaker, BreakerStanding, OnChange
 
 _BUDGET: Final = BUDGET_HEADER.encode()
 _LONGEST_DIGITS: Final = 9
@@ -88,6 +88,7 @@ class Shield:
         # A dry run refuses nobody, and so needs nobody's permit.
         self._circuits = None if settings.breaker.dry_run else circuits
         self._standing = standing or Standing()
+        self._handed: list[tuple[Breaker, OnChange]] = []
 
     @property
     def standing(self) -> tuple[BreakerStanding, ...]:
@@ -114,6 +115,13 @@ class Shield:
         """Begin to hear of other gateways' circuits."""
         if self._circuits is not None:
             await self._circuits.open()
+
+    def take_over(self) -> None:
+        """Put what the last configuration left under this one's settings."""
+        for bulkhead in self._standing.bulkheads.values():
+            bulkhead.places = self._settings.concurrency
+        for breaker, changed in self._handed:
+            breaker.hand_over(self._settings.breaker, on_change=changed)
 
     def check(self, operations: Sequence[Operation], /) -> list[ConfigFault]:
         """A contract cannot promise a longer budget than the gateway grants."""
@@ -166,8 +174,9 @@ class Shield:
         """
         key = (operation.api, operation.terms.limit)
         name = "/".join(key)
-        bulkhead = self._standing.bulkheads.setdefault(key, Bulkhead(name, 0))
-        bulkhead.places = self._settings.concurrency
+        bulkhead = self._standing.bulkheads.setdefault(
+            key, Bulkhead(name, self._settings.concurrency)
+        )
         breaker = shared = None
         if operation.api in self._remote:
             breaker, shared = self._circuit(key, name)
@@ -216,7 +225,7 @@ class Shield:
                 chance=self._chance,
             )
         else:
-            breaker.hand_over(self._settings.breaker, on_change=changed)
+            self._handed.append((breaker, changed))
         if shared is not None:
             shared.breaker = breaker
         return breaker, shared

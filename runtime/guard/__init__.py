@@ -4,7 +4,7 @@ Four small parts, each usable alone: a deadline, a bulkhead, a breaker and a ret
 `Guard`, which joins them for one upstream, with a bulkhead and a breaker for each operation class.
 """
 
-from runtime.guard.breaker import Breaker, BreakerSettings, BreakerStanding, Permit
+from runtime.guard.breaker import Breaker, BreakerSettings, BreakerStanding, OnChange, Permit
 from runtime.guard.bulkhead import Bulkhead
 from runtime.guard.deadline import time_left
 from runtime.guard.guard import Guard, GuardSettings
@@ -18,6 +18,7 @@ __all__ = [
     "Bulkhead",
     "Guard",
     "GuardSettings",
+    "OnChange",
     "Permit",
     "RetryBudget",
     "Turns",

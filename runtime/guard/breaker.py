@@ -33,7 +33,7 @@ from runtime.clock import Clock
 if TYPE_CHECKING:
     from runtime.guard.circuit import Circuit
 
-__all__ = ["Breaker", "BreakerSettings", "BreakerStanding", "Permit"]
+__all__ = ["Breaker", "BreakerSettings", "BreakerStanding", "OnChange", "Permit"]
 
 State = Literal["closed", "open", "half-open"]
 _NO_EPOCH: Final = -1

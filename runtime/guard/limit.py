@@ -24,7 +24,7 @@ _KEPT_SECONDS = 30.0
 class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of a limit, and how much slower than at best (`tolerance`) is still well."""
 
-    least: int = 16
+    least: int = 64
     first: int = 1_024
     most: int = 4_096
     tolerance: float = 2.0

@@ -26,6 +26,7 @@ from gateway.gateway import build_gateway
 from gateway.keep import AuditEntry, StoredAnswer
 from gateway.policies.quota import Spent
 from gateway.records import AccessRecord
+from gateway.resilience import ShedSettings
 from gateway.server import serve
 from gateway.shared import SharedState
 from runtime.clock import SystemClock
@@ -120,7 +121,10 @@ async def main(asked: argparse.Namespace) -> None:
     hot = Window(quota=asked.quota, seconds=asked.window)
     config = GatewayConfig(
         gateway=GatewaySettings(
-            issuer=BuiltInIssuer(enabled=True), redis=asked.redis, instances=asked.instances
+            issuer=BuiltInIssuer(enabled=True),
+            redis=asked.redis,
+            instances=asked.instances,
+            shed=ShedSettings(enabled=False),  # a busy machine is not this campaign's subject
         ),
         plans={
             "hot": Plan(reads=(hot, Window(quota=1_000_000, seconds=600))),

@@ -3,8 +3,8 @@
     python -m tests.overload.retries [--rate 200] [--seconds 5] [--defect retry-all]
 
 The upstream counts what reaches it, the callers what they asked: in every phase at most 1.2
-attempts a request. Once it heals, at least 99 of 100 calls are answered again within ten seconds. The
-circuits run dry in the first pass, so that nothing but the budgets holds the attempts back.
+attempts a request. Once it heals, at least 99 of 100 calls are answered again within ten seconds.
+The circuits run dry in the first pass, so that nothing but the budgets holds the attempts back.
 """
 
 import argparse

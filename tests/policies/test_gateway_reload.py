@@ -12,6 +12,7 @@ import pytest
 
 from gateway.config import Plan, ShieldSettings, Window
 from gateway.gateway import build_gateway
+from gateway.resilience import ShedSettings
 from tests.serving import free_port
 
 ROOT = str(Path(__file__).resolve().parents[2])
@@ -112,6 +113,21 @@ async def test_a_faulty_configuration_is_refused_with_every_fault_and_the_old_on
         {"error": "ConfigError", "faults": len(faults)},
     )
     assert w.gateway.served is serving
+    assert (await w.call("GET", "/sales/v1/orders", token=token)).status == 200
+
+
+async def test_a_refused_configuration_leaves_places_and_limits_as_they_were(world):
+    """Building and checking it has no effect on what the running one counts with."""
+    w = await world(config=world.config(gateway={"shield": ShieldSettings(concurrency=3)}))
+    token = await w.token()
+    other = {"shield": ShieldSettings(concurrency=99), "shed": ShedSettings(least=9, first=1)}
+    assert not await w.gateway.reload(building(w, world, gateway=other))
+    places = {each.places for each in w.gateway.lasting.standing.bulkheads.values()}
+    assert (places, w.gateway.lasting.limits["process"].limit) == ({3}, 1_024)
+
+    good = {"shield": ShieldSettings(concurrency=5), "shed": ShedSettings(most=1_024)}
+    assert await w.gateway.reload(building(w, world, gateway=good))
+    assert {each.places for each in w.gateway.lasting.standing.bulkheads.values()} == {5}
     assert (await w.call("GET", "/sales/v1/orders", token=token)).status == 200
 
 

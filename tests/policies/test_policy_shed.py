@@ -76,7 +76,7 @@ async def test_the_gateways_own_answers_are_never_shed(world):
 
 
 async def test_it_can_be_turned_off_and_bounds_out_of_order_are_a_fault(world):
-    w = await world(config=world.config(gateway={"shed": ShedSettings(enabled=False, first=16)}))
+    w = await world(config=world.config(gateway={"shed": ShedSettings(enabled=False)}))
     assert not any(step.name == "shed" for plan in w.gateway.served.plans for step in plan.steps)
     with pytest.raises(ValueError, match="least <= first"):
         await world(config=world.config(gateway={"shed": ShedSettings(least=50, first=20)}))
@@ -121,7 +121,7 @@ async def test_under_three_times_the_load_bulk_is_shed_and_orders_are_taken(worl
     """The limit finds by itself how much is too much: nobody told it what a call costs."""
     from runtime.clock import SystemClock
 
-    config = world.config(gateway={"shed": ShedSettings(first=128)})
+    config = world.config(gateway={"shed": ShedSettings(least=16, first=128, late_seconds=0.02)})
     w = await world(document=with_criticality(world, "bulk"), config=config, upstream=Busy())
     w.gateway._clock = SystemClock()
     limit = w.gateway.lasting.limits["process"]
