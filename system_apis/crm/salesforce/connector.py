@@ -17,9 +17,11 @@ from contracts.ports.crm import (
     DocumentReports,
     ProductEnquiry,
     ProductLinks,
+    ReportEnquiry,
     ReportPage,
     ReportResults,
     Reports,
+    ShownReports,
     WonDeals,
     WonSince,
 )
@@ -131,6 +133,12 @@ class Salesforce:
             reports=tuple(report for report in reports if report is not None),
             cursor=found.nextRecordsUrl,
         )
+
+    async def find_reports(self, body: ReportEnquiry) -> ShownReports:
+        """Answer the rows of these orders; rows that are not ours are left out."""
+        found = await self._query(wire.shown_query(body.references), wire.shown_decoder)
+        reports = (mapping.shown_report(row, self._local_currency) for row in found.records)
+        return ShownReports(reports=tuple(each for each in reports if each is not None))
 
     async def report_documents(self, body: DocumentReports) -> ReportResults:
         """Upsert the row of each document; one that the CRM has newer is left as it is.

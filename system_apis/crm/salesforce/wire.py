@@ -70,6 +70,12 @@ def reports_query(since: str | None) -> str:
     return f"SELECT {_REPORT_FIELDS} FROM ERP_Order__c {changed}ORDER BY SystemModstamp, Id"  # noqa: S608  # an instant of ours
 
 
+def shown_query(references: Iterable[str]) -> str:
+    """The rows of these orders."""
+    named = ",".join(literal(each) for each in references)
+    return f"SELECT {_REPORT_FIELDS} FROM ERP_Order__c WHERE Reference__c IN ({named})"  # noqa: S608  # escaped
+
+
 def versions_query(object_: str, key: str, numbers: Iterable[str]) -> str:
     """How new the rows of documents are."""
     told = ",".join(literal(number) for number in numbers)
