@@ -35,7 +35,7 @@ class Store:
     def __init__(self, url: str | URL) -> None:
         self._url = make_url(url)
         self._engine = _engine(self._url)
-        self._writer = Writer(self._engine.connect)
+        self._writer = Writer(self._connect_writer)
         self._reading = _engine(self._url, reading=True) if self.is_exclusive else self._engine
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._lock: int | None = None
@@ -113,6 +113,20 @@ class Store:
                 return query(connection)
         except DBAPIError as failure:
             raise StoreUnavailable(type(failure.orig).__name__) from failure
+
+    def _connect_writer(self) -> Connection:
+        """A connection whose statements find their rows by index, however small the tables are.
+
+        PostgreSQL keeps the plan of a prepared statement until the table is next analyzed. One made
+        for a new, empty store would read every row of a table that has grown meanwhile.
+        """
+        connection = self._engine.connect()
+        if not self.is_exclusive:
+            driver: Any = connection.connection.driver_connection
+            for way in ("seqscan", "hashjoin", "mergejoin"):
+                driver.execute(f"SET enable_{way} = off")
+            driver.commit()
+        return connection
 
     def _migrate(self) -> None:
         with self._engine.connect() as connection:

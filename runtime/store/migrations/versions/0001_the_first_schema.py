@@ -199,6 +199,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+        postgresql_with={"fillfactor": "50"},
     )
     with op.batch_alter_table("process", schema=None) as batch_op:
         batch_op.create_index("process_consumer", ["consumer", "id"], unique=False)
@@ -225,13 +226,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("NOT done"),
         )
         batch_op.create_index("process_reference", [sa.text("upper(reference)")], unique=True)
-        batch_op.create_index(
-            "process_state",
-            ["lane", "kind", "state", "version"],
-            unique=False,
-            sqlite_where=sa.text("done = 0"),
-            postgresql_where=sa.text("NOT done"),
-        )
+        if op.get_bind().dialect.name == "sqlite":
+            batch_op.create_index(
+                "process_state",
+                ["lane", "kind", "state", "version"],
+                unique=False,
+                sqlite_where=sa.text("done = 0"),
+            )
 
     op.create_table(
         "redrive",
@@ -301,6 +302,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("value", "kind", "process_id"),
         sqlite_with_rowid=False,
     )
+    with op.batch_alter_table("term", schema=None) as batch_op:
+        batch_op.create_index("term_process", ["process_id"], unique=False)
 
 
 def downgrade() -> None:
