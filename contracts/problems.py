@@ -30,6 +30,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     retryable: bool
     actor: Actor
     remedy: str
+    runbook: str | None = None
+    """The page for whoever must act on it, where exceptions of the same cause have one."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,8 +62,35 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
         return self.type.removeprefix(TYPE_PREFIX)
 
 
+_RUNBOOKS: Final[Mapping[str, str]] = {
+    slug: f"docs/runbooks/{page}.md"
+    for page, slugs in {
+        "time-out": ("upstream-unavailable", "deadline-exceeded"),
+        "throttled": ("upstream-throttled",),
+        "contract-violation": ("upstream-malformed", "internal-error"),
+        "master-data-mismatch": ("customer-unknown", "customer-ineligible", "item-unknown",
+                                 "channel-unknown"),
+        "erp-business-rule": ("customer-blocked", "item-blocked", "business-rule"),
+        "pricing-mismatch": ("price-mismatch", "currency-mismatch", "approval-not-allowed"),
+        "credit-hold": ("credit-limit-exceeded",),
+        "warehouse-rejection": ("stock-insufficient", "quantity-not-whole"),
+        "rollback-incomplete": ("order-not-cancellable",),
+        "README": ("remedy-not-allowed", "store-unavailable"),
+    }.items()
+    for slug in slugs
+}  # fmt: skip
+
+
 def _kind(slug: str, status: int, title: str, actor: Actor, remedy: str, *, retry: bool) -> Kind:
-    return Kind(slug=slug, title=title, status=status, retryable=retry, actor=actor, remedy=remedy)
+    return Kind(
+        slug=slug,
+        title=title,
+        status=status,
+        retryable=retry,
+        actor=actor,
+        remedy=remedy,
+        runbook=_RUNBOOKS.get(slug),
+    )
 
 
 def _refused(slug: str, status: int, title: str, remedy: str, actor: Actor = "caller") -> Kind:

@@ -29,7 +29,7 @@ from contracts.ports.quote_to_order import (
     TotalsQuery,
 )
 from contracts.problems import Fault, ProblemError, refuse
-from process_apis.quote_to_order import approvals, deals, decisions, remedies, remedying
+from process_apis.quote_to_order import approvals, deals, decisions, remedies
 from process_apis.quote_to_order.answers import OrderAnswers, durably, location_of, reply_of
 from process_apis.quote_to_order.checking import terms_of
 from process_apis.quote_to_order.exposure import Counted, Exposure, approved_on, asking, order_token
@@ -222,12 +222,8 @@ class QuoteToOrderApi:
             if asked == "accept" and approvals.is_own(before, call):
                 raise refuse("approval-not-allowed")
         action = remedies.action_for(asked, incident.category)
-        allowed = [
-            name
-            for name in remedies.remedies_of(incident.category)
-            if remedying.possible(before, remedies.ACTIONS[name])
-        ]
-        if action is None or not remedying.possible(before, action):
+        allowed = list(remedies.possible_of(incident.category, before.state, before.data))
+        if action is None or not remedies.possible(before.state, before.data, action):
             raise refuse("remedy-not-allowed", allowed=allowed)
         amendment: dict[str, Any] = {"note": body.note}
         if action is Action.AMEND_AND_RETRY:

@@ -80,7 +80,11 @@ def told(
     trouble = after.trouble
     if category is not None and trouble is not None:
         exception = remedies.shown(
-            incident="", category=category, says=trouble.detail, opened_at=trouble.at
+            incident="",
+            category=category,
+            says=trouble.detail,
+            opened_at=trouble.at,
+            remedies=remedies.possible_of(category, state, after),
         )
     return Event(
         topic=topic,

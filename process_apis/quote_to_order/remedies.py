@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from contracts.canonical.order import OrderException
 from contracts.outcomes import Category as ContractCategory
+from process_apis.quote_to_order.lifecycle import CREDIT, ORDER
+from process_apis.quote_to_order.records import CreditRecord, OrderRecord
 from runtime.journal.incidents import REMEDIES, Action, Category
 from runtime.journal.process import Process
 
@@ -55,6 +57,52 @@ def _name(action: Action, category: Category) -> str:
             return action.value
 
 
+_ROWS: Final = frozenset(
+    {
+        ("held", Action.ACCEPT),
+        ("held", Action.AMEND_AND_RETRY),
+        ("stopped", Action.AMEND_AND_RETRY),
+        ("not_released", Action.AMEND_AND_RETRY),
+        ("suspending", Action.ACCEPT),
+        ("suspended", Action.ACCEPT),
+        ("rollback_incomplete", Action.ACCEPT),
+    }
+)
+"""What is accepted and amended in which state, whatever else is known of the order."""
+
+
+def possible(  # noqa: PLR0911  # one answer a row
+    state: str, record: OrderRecord | CreditRecord, action: Action
+) -> bool:
+    """Tell whether a remedy would do anything to an order or a credit as it stands.
+
+    A retry always does: a state that has no answer of its own to it runs its step again.
+    """
+    if isinstance(record, CreditRecord):
+        if action is Action.CANCEL:
+            return not record.maybe_posted and CREDIT.allows(state, "cancelled")
+        return action is Action.RETRY
+    match action:
+        case Action.RETRY:
+            return True
+        case Action.CANCEL:
+            gone = any(line.shipped for line in record.lines)
+            return ORDER.allows(state, "cancelled") and not gone
+        case Action.ACCEPT if state == "stopped":
+            return record.stopped_in == "provisional"
+        case Action.ACCEPT if state == "mispriced":
+            return record.erp_net is not None
+        case _:
+            return (state, action) in _ROWS
+
+
+def possible_of(
+    category: Category, state: str, record: OrderRecord | CreditRecord
+) -> tuple[str, ...]:
+    """Name the remedies of a category that would do something now."""
+    return tuple(name for name in remedies_of(category) if possible(state, record, ACTIONS[name]))
+
+
 def category_of(outcome: ContractCategory) -> Category:
     """Answer the journal's category for the one a system names."""
     return Category(outcome.replace("-", "_"))
@@ -89,18 +137,26 @@ def exception_of(process: Process[Any]) -> OrderException | None:
         category=category,
         says=_TITLES[category] if trouble is None else trouble.detail,
         opened_at=process.updated_at if trouble is None else trouble.at,
+        remedies=possible_of(category, process.state, process.data),
     )
 
 
-def shown(*, incident: str, category: Category, says: str, opened_at: datetime) -> OrderException:
-    """Show a row of the exception queue."""
+def shown(
+    *,
+    incident: str,
+    category: Category,
+    says: str,
+    opened_at: datetime,
+    remedies: tuple[str, ...] | None = None,
+) -> OrderException:
+    """Show a row of the exception queue; without `remedies`, with all that its category has."""
     return OrderException(
         id=incident,
         category=category_name(category),
         title=_TITLES[category],
         detail=says,
         actor=REMEDIES[category].who_acts,
-        remedies=remedies_of(category),
+        remedies=remedies_of(category) if remedies is None else remedies,
         opened_at=opened_at,
         runbook=REMEDIES[category].runbook,
     )

@@ -1,7 +1,7 @@
 """What a person may do about an order that cannot go on alone, as a table: state and action.
 
-Pure. `possible` says beforehand whether a remedy would do anything, so that one that would not is
-refused and not swallowed.
+Pure. `remedies.possible` says beforehand whether a remedy would do anything, so that one that
+would not is refused and not swallowed.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,9 +13,8 @@ import msgspec
 
 from contracts.canonical.order import OrderRequest
 from process_apis.quote_to_order import goods, news, outcomes
-from process_apis.quote_to_order.lifecycle import CREDIT, ORDER
+from process_apis.quote_to_order.lifecycle import ORDER
 from process_apis.quote_to_order.records import (
-    CreditRecord,
     OrderRecord,
     changed,
     commercial_of,
@@ -34,29 +33,8 @@ def actor_of(signal: Signal) -> str:
 
 def remedied(process: Process[OrderRecord], signal: Signal) -> OrderAnswer:
     """Apply a remedy; None where the table has no row for it."""
-    row = _TABLE.get((process.state, str(signal.data.get("action"))))
+    row = TABLE.get((process.state, str(signal.data.get("action"))))
     return None if row is None else row(process, signal)
-
-
-def possible(process: Process[Any], action: Action) -> bool:  # noqa: PLR0911  # one answer a row
-    """Tell whether a remedy would do anything to an order or a credit as it stands."""
-    record, state = process.data, process.state
-    if isinstance(record, CreditRecord):
-        if action is Action.CANCEL:
-            return not record.maybe_posted and CREDIT.allows(state, "cancelled")
-        return action is Action.RETRY
-    match action:
-        case Action.RETRY:
-            return True
-        case Action.CANCEL:
-            gone = any(line.shipped for line in record.lines)
-            return ORDER.allows(state, "cancelled") and not gone
-        case Action.ACCEPT if state == "stopped":
-            return bool(record.stopped_in == "provisional")
-        case Action.ACCEPT if state == "mispriced":
-            return record.erp_net is not None
-        case _:
-            return (state, action) in _TABLE
 
 
 def _way_back(record: OrderRecord) -> str:
@@ -218,7 +196,7 @@ def _amount_accepted(process: Process[OrderRecord], signal: Signal) -> OrderAnsw
     )
 
 
-_TABLE: Final[Mapping[tuple[str, str], Row]] = {
+TABLE: Final[Mapping[tuple[str, str], Row]] = {
     ("held", Action.ACCEPT): _let_pass,
     ("held", Action.RETRY): _rechecked,
     ("held", Action.AMEND_AND_RETRY): _amended,

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from process_apis.quote_to_order import story
+from process_apis.quote_to_order import remedies, remedying, story
 from process_apis.quote_to_order.axes import AXES, COMMERCIAL, credit_after
 from process_apis.quote_to_order.lifecycle import CREDIT, ORDER, drawn
 from process_apis.quote_to_order.records import COMMERCIAL_OF
+from runtime.journal.incidents import Action
 from runtime.journal.process import UndefinedMove
 
 PAGE = Path(__file__).parents[2] / "docs" / "lifecycles.md"
@@ -54,3 +55,16 @@ def test_an_axis_refuses_what_its_table_lacks():
     assert credit_after("held", "released") == "released"
     with pytest.raises(UndefinedMove):
         credit_after("approved", "released")
+
+
+def test_what_is_said_to_be_possible_is_what_the_table_of_remedies_does():
+    """A remedy is offered where it does something, and done where it is offered."""
+    asked = {Action.ACCEPT, Action.AMEND_AND_RETRY}
+    conditional = {("stopped", Action.ACCEPT), ("mispriced", Action.ACCEPT)}
+    rows = {(state, action) for state, action in remedying.TABLE if action in asked}
+
+    assert rows == remedies._ROWS | conditional
+
+
+def test_every_remedy_leads_somewhere_the_table_knows():
+    assert {state for state, _ in remedying.TABLE} <= ORDER.states
