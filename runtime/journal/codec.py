@@ -45,6 +45,11 @@ class Types:
         known = self._types.get(kind)
         return (known.remedies if known is not None else REMEDIES)[category]
 
+    def may_have_ended_in(self, state: str) -> bool:
+        """Whether a process that ended may be in this state, also one of a kind not known here."""
+        known = [kind.lifecycle for kind in self._types.values() if state in kind.lifecycle.states]
+        return not known or any(state in lifecycle.terminal for lifecycle in known)
+
     def understands(self, kind: str, version: int, state: str) -> bool:
         """Whether a stored process of this kind, version and state can be continued."""
         known = self._types.get(kind)

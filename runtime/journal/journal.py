@@ -48,7 +48,7 @@ from runtime.journal.process import (
     Term,
 )
 from runtime.journal.propagation import Subscriber
-from runtime.journal.reading import Known, Page, Query, Reading
+from runtime.journal.reading import EVERYTHING, Known, Page, Query, Reading
 from runtime.journal.redriving import Redrives
 from runtime.journal.remedying import AskedRemedy, Remedying
 from runtime.journal.setting_aside import SettingAside
@@ -62,6 +62,7 @@ from runtime.journal.signalling import (
     SignalTo,
     addressed,
 )
+from runtime.journal.standing import Standing
 from runtime.journal.tables import Tables
 from runtime.journal.times import to_micros
 from runtime.journal.verifying import Checkpoint
@@ -72,9 +73,6 @@ from runtime.store.engine import Store
 T = TypeVar("T")
 
 log = logging.getLogger("crossdock.journal")
-
-EVERYTHING = Query()
-"""The query that narrows nothing."""
 
 
 class _LocalWorker(Protocol):
@@ -128,6 +126,7 @@ class Journal:
         self.remedying = Remedying(self.types, self.auditing, self._signalling)
         self.redrives = Redrives(self, wake=self._look_for_redrives)
         self._reading = Reading(self.types)
+        self.standing = Standing(self)
         self._worker: _LocalWorker | None = None
         self._watching = Watching(self.get, self._pause)
         self.waking = Waking(
@@ -135,7 +134,7 @@ class Journal:
             by=f"{node}:{new_id(clock.now(), random)}",
             poll=poll,
             on_work=self.look_around,
-            on_deliveries=self._look_for_deliveries,
+            on_deliveries=self._deliveries_elsewhere,
             on_changed=self._watching.changed_elsewhere,
         )
 
@@ -426,7 +425,7 @@ class Journal:
         if written.cancelled() or written.exception() is not None or not written.result().created:
             return
         if new.deliveries:
-            self._look_for_deliveries(or_tell=True)
+            self.look_for_deliveries()
         if new.row["lease_owner"] is None and new.row["due_at"] is not None:
             self.look_around()
             self.waking.tell_work()
@@ -459,11 +458,15 @@ class Journal:
         if self._worker is not None:
             self._worker.wake()
 
-    def _look_for_deliveries(self, *, or_tell: bool = False) -> None:
+    def look_for_deliveries(self) -> None:
+        """Events are due: have them looked for, here or elsewhere."""
+        if self._worker is None:
+            self.waking.tell_deliveries()
+        self._deliveries_elsewhere()
+
+    def _deliveries_elsewhere(self) -> None:
         if self._worker is not None:
             self._worker.wake_deliveries()
-        elif or_tell:
-            self.waking.tell_deliveries()
 
     def _look_for_redrives(self) -> None:
         self.look_around()

@@ -374,6 +374,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     step_at: datetime | None
+    revision: int
 
 
 __all__ = [

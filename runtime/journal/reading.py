@@ -28,6 +28,10 @@ class Query(Struct, frozen=True, kw_only=True):
     in_exception: bool = False
 
 
+EVERYTHING = Query()
+"""The query that narrows nothing."""
+
+
 class Page(Struct, frozen=True, kw_only=True):
     """Newest first. `cursor` continues after the last one; None when there is no more."""
 
@@ -55,6 +59,7 @@ _BRIEF = (
     process.c.created_at,
     process.c.updated_at,
     process.c.step_at,
+    process.c.revision,
 )
 
 
@@ -101,6 +106,8 @@ class Reading:
     def list(self, connection: Connection, asked: Query, cursor: str | None, limit: int) -> Page:
         """A page of processes, newest first."""
         query = _narrowed(select(*_BRIEF), asked)
+        if asked.state is not None and not self._types.may_have_ended_in(asked.state):
+            query = query.where(~process.c.done)  # then an index of the open ones will do
         if cursor is not None:
             query = query.where(process.c.id < cursor)
         found = _snapshots(connection, query.order_by(process.c.id.desc()).limit(limit + 1))
@@ -170,10 +177,10 @@ class Reading:
 
     def waiting_deliveries(self, connection: Connection, subscriber: str) -> int:
         """How many events a subscriber has not had yet."""
-        query = select(delivery.c.id).where(
+        query = select(func.count()).where(
             delivery.c.subscriber == subscriber, delivery.c.done_at.is_(None)
         )
-        return len(connection.execute(query).all())
+        return connection.execute(query).scalar_one()
 
     def _incident(self, row: Any) -> OpenedIncident:
         category = Category(row.category)
@@ -218,6 +225,12 @@ def _narrowed(query: Select[Any], asked: Query) -> Select[Any]:
     return query
 
 
+def snapshots(connection: Connection, asked: Query, ids: Sequence[str]) -> tuple[Snapshot, ...]:
+    """Those of some processes that a query lets pass, newest first."""
+    query = _narrowed(select(*_BRIEF), asked).where(process.c.id.in_(ids))
+    return _snapshots(connection, query.order_by(process.c.id.desc()))
+
+
 def _snapshots(connection: Connection, query: Select[Any]) -> tuple[Snapshot, ...]:
     return tuple(
         Snapshot(
@@ -233,6 +246,7 @@ def _snapshots(connection: Connection, query: Select[Any]) -> tuple[Snapshot, ..
             created_at=from_micros(row.created_at),
             updated_at=from_micros(row.updated_at),
             step_at=maybe_time(row.step_at),
+            revision=row.revision,
         )
         for row in connection.execute(query)
     )
