@@ -66,10 +66,7 @@ class LocalMeter:
     def spend(self, key: str, windows: Sequence[Window], cost: int = 1) -> Spent:
         """Count one call against every window, or against none."""
         now = self._clock.monotonic()
-        known = self._logs.get(key)
-        # A plan that changed under a running gateway keeps what was counted under the old one.
-        same = known is not None and (known[0] is windows or known[0] == windows)
-        logs = known[1] if known and same else self._open(key, windows, known, now)
+        logs = self._of(key, windows, now)
         binding, tightest, refused_for = 0, 2.0, 0.0
         admitted = True
         for index, (log, window) in enumerate(zip(logs, windows, strict=True)):
@@ -96,6 +93,22 @@ class LocalMeter:
             remaining=window.quota - len(log),
             reset_seconds=log[0] + window.seconds - now,
         )
+
+    def note(self, key: str, windows: Sequence[Window], cost: int) -> None:
+        """Remember a call that was admitted elsewhere, whatever there was left of its windows."""
+        now = self._clock.monotonic()
+        for log, window in zip(self._of(key, windows, now), windows, strict=True):
+            edge = now - window.seconds
+            while log and log[0] <= edge:
+                log.popleft()
+            log.extend(repeat(now, cost))
+
+    def _of(self, key: str, windows: Sequence[Window], now: float) -> tuple[deque[float], ...]:
+        known = self._logs.get(key)
+        if known is not None and (known[0] is windows or known[0] == windows):
+            return known[1]
+        # A plan that changed under a running gateway keeps what was counted under the old one.
+        return self._open(key, windows, known, now)
 
     def peek(self, key: str, windows: Sequence[Window]) -> bool:
         """Tell whether a call would be admitted, without counting it."""
@@ -226,8 +239,11 @@ class Quota:
     ) -> Verdict:
         spent = await self._shared.spend(key, windows, cost) if self._shared is not None else None
         if spent is None:
-            # Gone: a share of our own keeps the sum of all gateways within the plan.
+            # Gone: a share of our own keeps the sum of all gateways within the plan. What was
+            # admitted here lately counts against it, so that losing Redis is no second helping.
             return _verdict(call, self._local.spend(key, share, cost), limit, windows)
+        if spent.admitted:
+            self._local.note(key, share, cost)
         return _verdict(call, spent, limit, windows)
 
     def _share(self, windows: tuple[Window, ...]) -> tuple[Window, ...]:

@@ -7,6 +7,7 @@ Redis's trouble through to the call: that of C2.
 
 import argparse
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -78,7 +79,7 @@ class Printed:
         pass
 
     def event(self, name: str, **fields: object) -> None:
-        print(name, fields, flush=True)
+        print(f"{time.monotonic():.3f}", name, fields, flush=True)
 
 
 async def answer(scope: Any, receive: Any, send: Any) -> None:

@@ -165,6 +165,16 @@ async def test_with_redis_dead_each_gateway_grants_its_share(world):
     assert [name for name, _ in w.records.events] == ["shared_state_lost"]
 
 
+async def test_losing_redis_is_no_second_helping(world, redis):
+    """What a gateway admitted while Redis counted is part of its share when Redis is gone."""
+    redis.flushall()
+    w = await limited(world, redis.url)
+    token = await w.token()
+    assert [(await read(w, token))[0] for _ in range(8)] == [200] * 8
+    await w.gateway.served._shared.close()
+    assert [(await read(w, token))[0] for _ in range(4)] == [200, 200, 429, 429]
+
+
 async def test_with_redis_hung_calls_are_hardly_slower_and_it_comes_back(world, redis):
     redis.flushall()
     w = await limited(world, redis.url)
