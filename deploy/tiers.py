@@ -206,6 +206,7 @@ class ProcessTier:
         built = QuoteToOrder(
             pricing=self.pricing, erp=below.erp, wms=below.wms, crm=below.crm, store=self.store,
             settings=configured.orders, clock=clock, exposure=exposure, promises=promises,
+            inventory=self.inventory,
         )  # fmt: skip
         subscriptions = below.subscriptions
         self.propagation = Propagation(

@@ -19,6 +19,7 @@ CAMPAIGNS = {
     "A2": "tests.crash.outages",
     "A3": "tests.crash.wire",
     "A4": "tests.crash.keys",
+    "A5": "tests.crash.saga",
     "A9": "tests.crash.upgrades",
 }
 """Each module has `run(folder, *, size, seed)`, which answers its results."""

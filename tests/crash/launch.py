@@ -68,7 +68,17 @@ class KeylessOrders(_Wrapped):
             return await self._inner.place(body)
 
 
+class ForgetfulWarehouse(_Wrapped):
+    """Says that a fulfilment order is taken back, and leaves it where it is."""
+
+    async def cancel_release(self, body: Any) -> Any:
+        from contracts.ports.wms import ReleaseCancelled
+
+        return ReleaseCancelled(was_there=True)
+
+
 DEFECTS = {
+    "forgets-the-warehouse": Parts(wms=ForgetfulWarehouse),
     "careless-connector": Parts(erp=CarelessConnector),
     "acknowledge-before-commit": Parts(journal=HastyJournal),
     "key-ignored": Parts(keep=ForgetfulKeep, orders=KeylessOrders),

@@ -113,6 +113,20 @@ class Caller:
             return None
         return response.status, body
 
+    async def cancels(self, order: str, key: str) -> int | None:
+        """Ask once for an order to be taken back; None when the answer says to ask again."""
+        if self._token is None:
+            self._token = await self._sign_in()
+        url = f"{self._stage.gateway}/sales/v1/orders/{order}/cancellations"
+        request = self._stage.client.post(url).headers(
+            {"authorization": f"Bearer {self._token}", "idempotency-key": key}
+        )
+        response = await request.body_json({"reason": "The campaign wants it"}).build().send()
+        body = await response.text()
+        if response.status in (429, 500, 502, 503, 504) or "idempotency-in-flight" in body:
+            return None
+        return response.status
+
     async def head_of(self, key: str, payload: bytes) -> bytes:
         """The bytes before the body of an order's call, for whoever writes them to a socket."""
         if self._token is None:
@@ -179,6 +193,10 @@ class Operator:
         path = f"/operations/v1/exceptions/{exception}/remedies"
         body = {"action": action, "note": "The campaign is over"}
         await self._call("POST", path, body, key=f"remedy-{id(self)}-{self._keys}")
+
+    async def state(self, order: str) -> str:
+        """How an order stands on the commercial axis."""
+        return (await self._call("GET", f"/sales/v1/orders/{order}"))["commercial"]
 
     async def _call(self, method: str, path: str, body: object = None, key: str = "") -> dict:
         if self._token is None:

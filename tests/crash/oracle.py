@@ -57,6 +57,8 @@ class Books:
         self.erp_cancelled: Counter[str] = Counter()
         self.wms_cancelled: Counter[str] = Counter()
         self.amounts: dict[str, Decimal] = {}
+        self.numbers: dict[str, str] = {}
+        """The ERP's own numbers of the orders, by reference."""
         self.backwards: set[str] = set()
         self._shown: dict[str, int] = {}
         self.rows: list[dict] = []
@@ -74,6 +76,7 @@ class Books:
             case "business_central", "salesOrders.create":
                 self.erp[reference] += 1
                 self.amounts[reference] = Decimal(row["amount"])
+                self.numbers[reference] = row["entity"]
             case "business_central", "salesOrders.delete":
                 self.erp_cancelled[reference] += 1
             case "wms", "order_create":

@@ -19,7 +19,7 @@ import msgspec
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 
-from tests.crash.finance import grant_credit
+from tests.crash.provisions import fill_shelves, grant_credit
 from tests.postgres_server import a_postgresql_database
 from tests.serving import free_port
 
@@ -161,12 +161,13 @@ class Stage:
             f"http://127.0.0.1:{port}/readyz",
         )  # fmt: skip
 
-    async def grant_credit(self) -> None:
-        """Let the customers that campaigns order for never run into their credit limit."""
-        catalog = await self.client.get(f"{self.sandbox}/_sandbox/catalog").build().send()
-        customers = (await catalog.json())["customers"]
-        numbers = [customers[why]["number"] for why in ("good", "keyAccount")]
+    async def provide(self) -> None:
+        """Credit and stock enough for whatever a campaign orders."""
+        told = await self.client.get(f"{self.sandbox}/_sandbox/catalog").build().send()
+        catalog = await told.json()
+        numbers = [catalog["customers"][why]["number"] for why in ("good", "keyAccount")]
         await grant_credit(self.client, self.sandbox, numbers)
+        await fill_shelves(self.client, self.sandbox, catalog)
 
     async def ledger_since(self, sequence: int) -> list[dict]:
         """Every row of all vendors' ledgers after a sequence number, oldest first."""
@@ -207,7 +208,7 @@ async def staged(
     try:
         stage.vendors.start()
         await stage.vendors.ready(stage.client)
-        await stage.grant_credit()
+        await stage.provide()
         stage.system.start()
         await stage.system.ready(stage.client)
         for worker in stage.workers:

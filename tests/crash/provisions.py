@@ -1,4 +1,4 @@
-"""What finance does in the ERP before a campaign: credit enough for as many orders as it places."""
+"""What a campaign finds in the vendors: credit and stock enough for as many orders as it places."""
 
 from pyreqwest.client import Client
 
@@ -40,3 +40,21 @@ async def _read(client: Client, url: str, headers: dict[str, str]) -> list[dict]
     response = await client.get(url).headers(headers).build().send()
     assert response.status == 200, await response.text()
     return (await response.json())["value"]
+
+
+PIECES = 10_000_000
+"""On hand of each item in each warehouse."""
+
+
+async def fill_shelves(client: Client, sandbox: str, catalog: dict) -> None:
+    """Count so much of every item that can be ordered into every warehouse."""
+    items = catalog["items"]
+    found = items.values() if isinstance(items, dict) else items
+    for item in found:
+        if item.get("blocked") or not item.get("stock"):
+            continue
+        for warehouse in item["stock"]:
+            url = f"{sandbox}/_sandbox/warehouse/count"
+            body = {"sku": item["number"], "warehouse": warehouse, "onHand": PIECES}
+            answer = await client.post(url).body_json(body).build().send()
+            assert answer.status == 200, await answer.text()
