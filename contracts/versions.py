@@ -15,6 +15,7 @@ from contracts.ports.inventory import Inventory
 from contracts.ports.operations import Operations
 from contracts.ports.pricing_credit import PricingCredit
 from contracts.ports.quote_to_order import QuoteToOrder
+from contracts.ports.reconciliation import Reconciliation
 from contracts.ports.sales import Sales
 from contracts.ports.tax import Tax
 from contracts.ports.webhooks import Webhooks
@@ -70,6 +71,8 @@ VERSIONS: Final[tuple[ApiVersion, ...]] = (
                tier="process", owner="order management", port=QuoteToOrder),
     ApiVersion(name="process/inventory", version=1, title="Inventory", tier="process",
                owner="inventory planning", port=Inventory),
+    ApiVersion(name="process/reconciliation", version=1, title="Reconciliation", tier="process",
+               owner="integration operations", port=Reconciliation),
     ApiVersion(name="system/erp", version=1, title="ERP", tier="system",
                owner="ERP integration", port=Erp),
     ApiVersion(name="system/crm", version=1, title="CRM", tier="system",

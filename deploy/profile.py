@@ -21,6 +21,7 @@ from process_apis.inventory.settings import InventorySettings
 from process_apis.pricing_credit.settings import PricingSettings
 from process_apis.propagation.settings import PropagationSettings
 from process_apis.quote_to_order.settings import OrderSettings
+from process_apis.reconciliation.settings import ReconciliationSettings
 from runtime.budget import Allowance, Bucket, Window
 from runtime.tracing import TelemetrySettings
 from system_apis.crm.salesforce.settings import SalesforceSettings
@@ -127,6 +128,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     each data directory has a key of its own."""
     pricing: PricingSettings = PricingSettings()
     inventory: InventorySettings = InventorySettings()
+    reconciliation: ReconciliationSettings = ReconciliationSettings()
     orders: OrderSettings = OrderSettings()
     propagation: PropagationSettings = PropagationSettings()
     sales: SalesSettings = SalesSettings()
@@ -188,6 +190,7 @@ _SALES: Final = (
 _PARTNER: Final = ("pricing:read", "stock:read", "orders:write", "orders:read")
 _INNER: Final = (
     "process:pricing-credit", "process:inventory:read", "process:inventory:write",
+    "process:reconciliation:read", "process:reconciliation:write",
     "process:orders:read", "process:orders:write", "process:orders:approve", "system:erp:read",
     "system:erp:write", "system:crm:read", "system:crm:write", "system:wms:read",
     "system:wms:write", "system:tax:read",

@@ -32,8 +32,10 @@ from process_apis.pricing_credit.promises import Promises
 from process_apis.pricing_credit.records import Records
 from process_apis.pricing_credit.refreshing import Refresher
 from process_apis.propagation.build import Propagation
+from process_apis.quote_to_order.book import OrderBook
 from process_apis.quote_to_order.build import QuoteToOrder
 from process_apis.quote_to_order.shared_exposure import exposure_over
+from process_apis.reconciliation.api import ReconciliationApi
 from runtime.budget import BudgetBroker
 from runtime.clock import Clock
 from runtime.http import HttpClient
@@ -228,6 +230,11 @@ class ProcessTier:
         secrets_of_wms = WarehouseSecrets(configured.systems.shiphero.webhook_secrets, self.journal)
         if subscriptions is not None:
             subscriptions.give_secrets_to(secrets_of_wms)
+        self.reconciliation = ReconciliationApi(
+            orders=OrderBook(self.store, self.journal.types),
+            erp=below.erp, wms=below.wms, crm=below.crm, store=self.store,
+            settings=configured.reconciliation, clock=clock, mint=self.journal.mint,
+        )  # fmt: skip
         self.webhooks = Notifications(
             configured.systems,
             deal_won=self._orders.deal_won,
@@ -245,6 +252,7 @@ class ProcessTier:
             self.jobs += [
                 alone(forgetting(self.journal), "forgetting", holding, self.store),
                 alone(self._orders.mend_exposure, "credit claims", holding, self.store),
+                alone(self.reconciliation.run, "reconciliation", holding, self.store),
                 alone(self.inventory.run, "reservations", holding, self.store),
                 alone(built.deal_watch(self.journal).run, "deals", holding, self.store),
                 alone(erp_watch.run, "erp-watch", holding, self.store),
@@ -258,6 +266,7 @@ class ProcessTier:
         return {
             "process/pricing-credit": self.pricing,
             "process/inventory": self.inventory,
+            "process/reconciliation": self.reconciliation,
             "process/quote-to-order": self.orders,
             "webhooks": self.webhooks,
         }
@@ -273,6 +282,7 @@ class ProcessTier:
 
     async def stop(self, drain: Any) -> None:
         """Let running steps finish within `drain`."""
+        await self.reconciliation.close()
         if self.worker is not None:
             await self.worker.drain(drain)
 

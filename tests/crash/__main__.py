@@ -21,6 +21,7 @@ CAMPAIGNS = {
     "A4": "tests.crash.keys",
     "A5": "tests.crash.saga",
     "A9": "tests.crash.upgrades",
+    "E5": "tests.crash.reconcile",
 }
 """Each module has `run(folder, *, size, seed)`, which answers its results."""
 
