@@ -23,13 +23,19 @@ every move commits at most once, and an effect happens once if the step heeds `i
 compare the clocks of hosts: keep those well within a lease of each other. A wrong clock costs
 look-ups, never the fence.
 
+A type may give a state time to settle after a crash (`settle_after_takeover`): so long after the
+lease lapsed, on SQLite after the restart, its step in doubt is not run, whatever signals come. It
+adds to the time of recovery. A step that a drain cut off settles too.
+
 **Again** is retried at its time, with backoff and jitter; the doubt it reports lasts until a step
 moves. An exception or an overrun budget is an `Again` in doubt, and after some attempts an
-incident besides. **Wait** parks until a signal or a time. A state without a step waits for
+incident besides. So is a decision that cannot be written. What cannot be read, or not even marked
+as failing, is set aside: an incident, and no lease; no other process waits for it. **Wait** parks until a signal or a time. A state without a step waits for
 signals; its timer, if set, arrives as the signal `timer`.
 
 **Signals** are recorded once per process and dedupe key, and offered in order of arrival before
 any step runs. A signal that a state has no use for is kept and offered again after the next move.
+One whose function fails is kept as well, with an incident, and offered again after a remedy.
 One that arrives while a step runs is offered as soon as that step has committed. One that comes
 after the end is on the timeline and changes nothing.
 
@@ -37,8 +43,13 @@ after the end is on the timeline and changes nothing.
 undoes the same effect twice raises.
 
 **Incidents.** At most one is open for a process. Who acts, and which actions are allowed, follows
-from its category. A remedy is audited and reaches the process as the signal `remedy`; `retry` is
-understood without the process's help.
+from its category. A remedy is audited and reaches the process as the signal `remedy`; `retry` and
+`amend_and_retry` (a merge patch of the data) are understood without the process's help. Each
+incident counts the actions on it: a redrive acts on one only if the count is what it was when it
+was selected, in the transaction that records it, so however many redrive it, it is acted on once.
+
+**Record.** The lines of a commit are sealed with it, the seals and the audit are chained, one chain
+of each for a node: `verifying` finds whatever was edited, removed, added, swapped or cut off.
 
 **Lanes** have concurrency of their own. Processes of one `entity` run one at a time, oldest
 first; one that is stuck holds up its own entity and nothing else.
@@ -48,7 +59,8 @@ entity arrive in order, at least once; a subscriber that fails keeps its own que
 other. With `coalesce` only the newest goes out.
 
 **Stores.** SQLite for one program (it takes a lock; a second one is refused), where every lease
-found at start is a dead program's and lapses at once. PostgreSQL for many. Losing the database in
+found at start is a dead program's and lapses at once. PostgreSQL for many, where programs announce work,
+deliveries and changes to each other; an announcement is a hint, and everybody also looks. Losing the database in
 mid-commit is `StoreUnavailable`: a caller may ask again under the same key, a worker repeats its
 commit until it is told that it landed or that the lease is lost.
 

@@ -6,6 +6,7 @@ In production `CrashPoints` is handed in and every passing does nothing.
 import os
 import signal
 import threading
+from types import MappingProxyType
 from typing import Final
 
 AFTER_ACCEPT: Final = "after_accept"
@@ -21,20 +22,32 @@ AFTER_SIGNAL_COMMIT: Final = "after_signal_commit"
 BEFORE_INCIDENT_COMMIT: Final = "before_incident_commit"
 DURING_RECOVERY: Final = "during_recovery"
 
-CRASH_POINTS: Final = (
-    AFTER_ACCEPT,
-    BEFORE_EFFECT,
-    AFTER_EFFECT,
-    BEFORE_MOVE_COMMIT,
-    AFTER_MOVE_COMMIT,
-    DURING_TAKEOVER,
-    BEFORE_DELIVERY,
-    AFTER_DELIVERY,
-    BEFORE_SIGNAL_COMMIT,
-    AFTER_SIGNAL_COMMIT,
-    BEFORE_INCIDENT_COMMIT,
-    DURING_RECOVERY,
+MEANINGS: Final = MappingProxyType(
+    {
+        AFTER_ACCEPT: "The order is durable, its caller is not told yet: asking again under its key"
+        " finds it.",
+        BEFORE_EFFECT: "The lease is durable, nothing was sent: the next worker looks first, finds"
+        " nothing, and does it.",
+        AFTER_EFFECT: "The other system has it, and we have not written that down: the next worker"
+        " looks first and finds it.",
+        BEFORE_MOVE_COMMIT: "Written and not committed: as if it had not been, so as above.",
+        AFTER_MOVE_COMMIT: "The move is durable: the next worker begins with the next step.",
+        DURING_TAKEOVER: "A worker dies while taking over from a dead one: its lease lapses too.",
+        BEFORE_DELIVERY: "Events are leased and not sent: they are sent when that lease lapses.",
+        AFTER_DELIVERY: "Sent, and not written down: sent again, under the same version.",
+        BEFORE_SIGNAL_COMMIT: "A signal was heard and is not durable: its sender was not told and"
+        " sends again.",
+        AFTER_SIGNAL_COMMIT: "A signal is durable, its sender is not told: it sends again, and the"
+        " dedupe key finds the first.",
+        BEFORE_INCIDENT_COMMIT: "An incident was about to be opened: the step runs again and opens"
+        " it.",
+        DURING_RECOVERY: "A restart dies while it frees the dead program's leases: the next restart"
+        " frees them.",
+    }
 )
+"""What is true at each point, and why a crash there does no harm."""
+
+CRASH_POINTS: Final = tuple(MEANINGS)
 
 
 class CrashPoints:
