@@ -7,7 +7,7 @@ refused, and one that means nothing to us is acknowledged, so that its vendor do
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, assert_never
 
 import msgspec
@@ -46,6 +46,7 @@ DealWon = Callable[[str, str], Awaitable[bool]]
 Doubt = Callable[[Iterable[RecordChanged]], object]
 Heard = Callable[[str], object]
 Package = Callable[[Shipment], object]
+Changed = Callable[[Collection[str]], object]
 
 _ERP_ENTITIES: Final[Mapping[str, str]] = {
     "customers": "customer",
@@ -169,7 +170,7 @@ class Notifications:
         intake: Intake,
         clock: Clock,
         heard: Heard = _nobody,
-        erp_changed: Callable[[], object] = _nobody,
+        erp_changed: Changed = _nobody,
         package_told: Package = _nobody,
         wms_secrets: WarehouseSecrets | None = None,
     ) -> None:
@@ -219,8 +220,7 @@ class Notifications:
         watched = {_ERP_WATCHED.get(notice.entity) for notice in notices} - {None}
         for name in watched:
             self._heard(str(name))
-        if watched:
-            self._erp_changed()
+        self._erp_changed(tuple(str(name) for name in watched))
         return RawReply(status=200, body=b"", content_type="text/plain; charset=utf-8")
 
     async def shiphero(self, raw: RawRequest) -> RawReply:

@@ -77,13 +77,13 @@ class Propagation:
         return (
             Watch(
                 "erp",
-                (erp.customers, erp.reviews, erp.documents),
+                {CUSTOMERS: erp.customers, ORDERS: erp.reviews, INVOICES: erp.documents},
                 every=settings.erp_poll_every,
                 clock=clock,
             ),
             Watch(
                 "wms",
-                (wms.shipments, wms.releases, wms.stock),
+                {SHIPMENTS: wms.shipments, CANCELLATIONS: wms.releases, STOCK: wms.stock},
                 every=settings.wms_poll_every,
                 clock=clock,
             ),

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -22,8 +22,8 @@ Look = Callable[[], Awaitable[None]]
 
 _NOTE: Final = "watermark"
 _BUDGET: Final = 30.0
-_COALESCED: Final = 0.25
-"""Seconds in which messages that wake a watch count as one."""
+_COALESCED: Final = 1.0
+"""Seconds in which messages that wake a watch count as one: what we do ourselves wakes it too."""
 
 
 class Notes(Protocol):
@@ -72,18 +72,23 @@ class Watermark:
 
 
 class Watch:
-    """Runs looks in turn, every so often and whenever it is woken. Run `run()` as a task."""
+    """Runs looks in turn, every so often, and those it is woken for. Run `run()` as a task."""
 
-    def __init__(self, name: str, looks: Sequence[Look], *, every: timedelta, clock: Clock) -> None:
+    def __init__(
+        self, name: str, looks: Mapping[str, Look], *, every: timedelta, clock: Clock
+    ) -> None:
         self.name = name
-        self._looks = tuple(looks)
+        self._looks = dict(looks)
         self._every = every.total_seconds()
         self._clock = clock
         self._woken = asyncio.Event()
+        self._wanted: set[str] = set()
 
-    def wake(self) -> None:
-        """Something changed: look at once. Many in a moment are one."""
-        self._woken.set()
+    def wake(self, names: Iterable[str]) -> None:
+        """Something changed: look at it at once. Many in a moment are one."""
+        self._wanted.update(name for name in names if name in self._looks)
+        if self._wanted:
+            self._woken.set()
 
     async def look(self) -> None:
         """Look at everything once.
@@ -91,26 +96,33 @@ class Watch:
         Raises:
             CallFailedError: a system did not answer; the looks after that were not taken.
         """
-        for look in self._looks:
+        for look in self._looks.values():
             await self._one(look)
 
     async def run(self) -> None:
         """Look again and again; a system that does not answer is asked again next time."""
         while True:
-            self._woken.clear()
-            for look in self._looks:
+            await self._some(self._looks)
+            whole = self._clock.monotonic() + self._every
+            while (left := whole - self._clock.monotonic()) > 0:
                 try:
-                    await self._one(look)
-                except CallFailedError as failed:
-                    self._missed(look, type(failed.failure).__name__)
-                except StoreUnavailable:
-                    self._missed(look, "store")
-            try:
-                async with asyncio.timeout(self._every):
-                    await self._woken.wait()
+                    async with asyncio.timeout(left):
+                        await self._woken.wait()
+                except TimeoutError:
+                    break
                 await asyncio.sleep(_COALESCED)
-            except TimeoutError:
-                pass
+                self._woken.clear()
+                wanted, self._wanted = self._wanted, set()
+                await self._some(wanted)
+
+    async def _some(self, names: Iterable[str]) -> None:
+        for name in names:
+            try:
+                await self._one(self._looks[name])
+            except CallFailedError as failed:
+                self._missed(name, type(failed.failure).__name__)
+            except StoreUnavailable:
+                self._missed(name, "store")
 
     async def _one(self, look: Look) -> None:
         now = self._clock.now()
@@ -123,6 +135,5 @@ class Watch:
         with calling(call):
             await look()
 
-    def _missed(self, look: Look, failure: str) -> None:
-        what = getattr(look, "__name__", self.name)
-        log.warning("not_looked_at", extra={"watch": self.name, "at": what, "failure": failure})
+    def _missed(self, name: str, failure: str) -> None:
+        log.warning("not_looked_at", extra={"watch": self.name, "at": name, "failure": failure})
