@@ -11,19 +11,19 @@ import msgspec
 from tests.crash.result import KEPT, ROOT
 
 PAGE = ROOT / "docs" / "campaigns.md"
+COLUMNS = (
+    "campaign", "what is done", "trials", "accepted", "faults met", "violations",
+    "defects caught", "verdict", "seed", "revision",
+)  # fmt: skip
 _BEGIN, _END = "<!-- results -->", "<!-- end of results -->"
 
 
 def drawn() -> str:
     """The rows of the table, one a result file, by name."""
-    lines = [
-        "| campaign | what is done to it | trials | accepted | faults met | violations |"
-        " defects caught | verdict | seed | revision |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for path in sorted(KEPT.glob("*.json"), key=_by_number):
-        lines.append(_row(msgspec.json.decode(path.read_bytes())))
-    return "\n".join(lines) + "\n"
+    files = sorted(KEPT.glob("*.json"), key=_by_number)
+    rows = [_row(msgspec.json.decode(path.read_bytes())) for path in files]
+    head = f"| {' | '.join(COLUMNS)} |"
+    return "\n".join([head, "|---" * len(COLUMNS) + "|", *rows]) + "\n"
 
 
 def _by_number(path: Any) -> tuple[str, int, str]:
