@@ -24,6 +24,7 @@ from runtime.journal.process import (
     Process,
     Says,
     StepContext,
+    Term,
 )
 
 R = TypeVar("R", OrderRecord, CreditRecord)
@@ -260,6 +261,7 @@ def placed(
         data=after,
         says=(Says(text=f"Confirmed by the ERP as order {order.number}{found}.", data=figures),),
         emits=(told("order.confirmed", process, after, context.now, state="confirmed"),),
+        terms=(Term(kind="erp-order", value=order.number),),
         effect=effect,
         closes_incident=True,
     )

@@ -13,7 +13,12 @@ from process_apis.quote_to_order.lifecycle import CREDIT, ORDER
 from process_apis.quote_to_order.queries import CREDIT_KIND, ORDER_KIND, OrderQueries
 from process_apis.quote_to_order.records import CreditRecord, OrderRecord
 from process_apis.quote_to_order.settings import OrderSettings
-from process_apis.quote_to_order.signals import credit_remedied, order_signals
+from process_apis.quote_to_order.signals import (
+    HOLD_CHANGED,
+    credit_remedied,
+    no_matter,
+    order_signals,
+)
 from process_apis.quote_to_order.steps import OrderSteps
 from runtime.journal.process import REMEDY, ProcessType
 
@@ -63,7 +68,7 @@ def process_types(
             data_type=CreditRecord,
             lifecycle=CREDIT,
             steps=credits_.by_state(),
-            on_signal={REMEDY: credit_remedied},
+            on_signal={REMEDY: credit_remedied, HOLD_CHANGED: no_matter},
             settle_after_takeover={"matched": settings.settle_after_takeover},
         ),
     )

@@ -91,6 +91,12 @@ def _cancelled(process: Process[OrderRecord], signal: Signal, settle: timedelta)
     )
 
 
+def no_matter(process: Process[CreditRecord], signal: Signal) -> CreditAnswer:
+    """A hold on a customer is told to all that is open of it; goods given back are not held."""
+    del process, signal
+    return Ignore()
+
+
 def credit_remedied(process: Process[CreditRecord], signal: Signal) -> CreditAnswer:
     """Somebody acted on a credit that could not be matched or posted."""
     action = signal.data.get("action")

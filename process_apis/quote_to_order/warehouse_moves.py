@@ -225,7 +225,7 @@ def released(
         data=after,
         says=(Says(text=said, data={"warehouseOrder": answer.number, "found": answer.found}),),
         emits=_told(process, after, context, topics[0], state),
-        terms=_release_terms(process, release, after),
+        terms=_release_terms(process, release, answer.number, after),
         effect=None if known else Effect(name=WMS_ORDER, key=release.reference),
         undoes=undoes,
         closes_incident=True,
@@ -241,9 +241,9 @@ def _told(
 
 
 def _release_terms(
-    process: Process[OrderRecord], release: ReleaseRecord, after: OrderRecord
+    process: Process[OrderRecord], release: ReleaseRecord, number: str, after: OrderRecord
 ) -> tuple[Term, ...]:
-    terms = _waiting_terms(after) if after.backorder else ()
+    terms = (Term(kind="wms-order", value=number), *_waiting_terms(after))
     if release.reference == process.reference:
         return terms
     return (*terms, goods.release_term(release.reference))

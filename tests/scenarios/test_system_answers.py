@@ -124,11 +124,12 @@ async def test_the_timeline_reads_as_a_story(house):
     story = (await house.call("GET", f"{ORDERS}/{placed.json['id']}/timeline")).json
 
     says = [entry["says"] for entry in story["entries"]]
-    assert says == [
+    assert says[:2] == [
         "Accepted; it is placed in the ERP next.",
         f"Confirmed by the ERP as order {known['bc']}.",
-        f"Released to the warehouse as {known['wms']}.",
     ]
+    assert says[-1].startswith("Released to the warehouse")
+    assert says[-1].endswith(f" as {known['wms']}.")
     times = [entry["at"] for entry in story["entries"]]
     assert times == sorted(times)
     assert known["bc"] in story["summary"]
@@ -150,7 +151,8 @@ async def test_the_story_of_a_deal_reads_well_too(house):
         "The CRM is asked what was sold.",
         "One line was sold.",
     ]
-    assert [each[:9] for each in says[3:]] == ["Confirmed", "Released "]
+    assert says[3].startswith("Confirmed by the ERP as order")
+    assert says[-1].startswith("Released to the warehouse")
 
 
 async def test_every_answer_carries_its_correlation(house):
