@@ -1,9 +1,6 @@
 """quote-to-order: the port, implemented over the journal."""
 
-import asyncio
-import contextlib
 import hashlib
-import logging
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
@@ -32,7 +29,8 @@ from contracts.problems import Fault, ProblemError, refuse
 from process_apis.quote_to_order import approvals, deals, decisions, remedies
 from process_apis.quote_to_order.answers import OrderAnswers, durably, location_of, reply_of
 from process_apis.quote_to_order.checking import terms_of
-from process_apis.quote_to_order.exposure import Counted, Exposure, approved_on, asking, order_token
+from process_apis.quote_to_order.counting import CreditCount
+from process_apis.quote_to_order.exposure import Counted, Exposure, order_token
 from process_apis.quote_to_order.intake import Intake
 from process_apis.quote_to_order.lifecycle import ORDER
 from process_apis.quote_to_order.queries import CONFIRMED as IN_ERP
@@ -46,14 +44,8 @@ from runtime.journal.faults import ActionNotAllowed, KeyReused, UnknownIncident
 from runtime.journal.incidents import Action
 from runtime.journal.journal import Journal
 from runtime.journal.process import Accepted, Event, Process, Says, Start, Term
-from runtime.store.faults import StoreUnavailable
-
-log = logging.getLogger("crossdock.orders")
 
 PLACE: Final = "orders.place"
-_MENDED_EVERY: Final = 60.0
-_CHECKS: Final = 4
-"""How often an order is checked whose credit others take meanwhile."""
 CREDIT: Final = "orders.credit"
 _MOMENT: Final = timedelta(milliseconds=300)
 """How long a cancellation or a remedy is waited for, to answer with what it did."""
@@ -93,8 +85,7 @@ class QuoteToOrderApi:
         self._answers = OrderAnswers(pricing=pricing, journal=journal, queries=queries)
         self._intake = intake
         self._journal = journal
-        self._queries = queries
-        self._exposure = exposure
+        self._count = CreditCount(exposure, queries)
         self._settings = settings
         self._clock = clock
         self._mint = mint
@@ -107,7 +98,10 @@ class QuoteToOrderApi:
         key = _key_of(call)
         policy = self._policy(body.channel)
         try:
-            record, counted = await self._checked(body, policy, key, call)
+            record, counted = await self._count.checked(
+                order_token(call.consumer, key),
+                lambda: self._intake.order(body, policy, key, call),
+            )
         except ProblemError as refused:
             return await self._as_first_accepted(call, PLACE, body, refused)
         order = OrderId(self._mint())
@@ -291,23 +285,12 @@ class QuoteToOrderApi:
         return await self._answers.totals(query, current())
 
     async def fill_exposure(self) -> int:
-        """Count the orders accepted before this start that are not in the ERP yet.
-
-        The others are in its positions, all of which are read after the start.
-        """
-        waiting = await self._queries.not_in_erp()
-        await self._exposure.fill(waiting)
-        return len(waiting)
+        """Count the orders accepted before this start that are not in the ERP yet."""
+        return await self._count.fill()
 
     async def mend_exposure(self) -> None:
-        """Put right now and then what dying processes left of the counting. Never returns."""
-        while True:
-            await asyncio.sleep(_MENDED_EVERY)
-            try:
-                if mended := await self._exposure.mend(self._queries.not_in_erp):
-                    log.warning("credit_claims_mended", extra={"claims": mended})
-            except StoreUnavailable:
-                log.warning("credit_claims_not_mended")
+        """Keep the counting in step with the journal. Never returns."""
+        await self._count.keep_mended()
 
     # Inside.
 
@@ -321,24 +304,6 @@ class QuoteToOrderApi:
             )
             raise refuse("channel-unknown", errors=(fault,))
         return policy
-
-    async def _checked(
-        self, body: PlaceOrder, policy: ChannelPolicy, key: str, call: CallContext
-    ) -> tuple[OrderRecord, Counted]:
-        """Answer an order that can be accepted, counted against its customer's credit.
-
-        So no two orders are let in on the same credit: one that came too late is checked again,
-        and then seen to exceed the limit.
-        """
-        token = order_token(call.consumer, key)
-        for _ in range(_CHECKS):
-            with asking() as asked:
-                record = await self._intake.order(body, policy, key, call)
-            with durably():
-                counted = await self._exposure.take(token, record, approved_on(record, asked))
-            if counted != "over":
-                return record, counted
-        raise refuse("store-unavailable", retry_after=1)
 
     async def _accept(
         self,
@@ -370,8 +335,7 @@ class QuoteToOrderApi:
         finally:
             if counted == "new" and not created:
                 token = order_token(start.consumer, start.key)
-                with contextlib.suppress(StoreUnavailable):  # then `mend_exposure` finds it
-                    await self._exposure.forget(start.data.customer, token)
+                await self._count.forget(start.data.customer, token)
         return accepted
 
     async def _answer(self, order: str, call: CallContext) -> Reply[Order]:

@@ -12,6 +12,7 @@ least once, and no other.
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ RUNS = [
     ("process/pricing-credit/v1", "operator", SMALL),
     ("process/quote-to-order/v1", "operator", SMALL),
     ("process/inventory/v1", "operator", SMALL),
+    ("process/reconciliation/v1", "operator", SMALL),
     ("operations/v1", "operator", LARGE),
     ("operations/v1", "crm", SMALL),
     ("operations/v1", "partner-acme", SMALL),
@@ -118,6 +120,10 @@ def a_scene(stage: Stage, api: str, key: str) -> Scene:
         reservation = {"holder": orders[0]["reference"], "lines": [kept]}
         path = "/process/inventory/v1/reservations"
         client.post(path, json=reservation).raise_for_status()
+        path = "/process/reconciliation/v1/sweeps"
+        now = {"since": datetime.now(UTC).isoformat()}
+        told = client.post(path, json=now, headers={"idempotency-key": f"{key}-sweep"})
+        sweep = told.raise_for_status().json()["id"]
         page = client.get("/operations/v1/exceptions").raise_for_status().json()
         exceptions = [each["exception"]["id"] for each in page["exceptions"]]
     # Whatever is written into the systems of record themselves is written for another customer.
@@ -136,6 +142,7 @@ def a_scene(stage: Stage, api: str, key: str) -> Scene:
             "currency": ["GBP"],
             "order": [each["id"] for each in orders],
             "holder": references,
+            "sweep": [sweep],
             "exception": exceptions,
             "number": [known["id"] for each in orders for known in each["knownAs"]
                        if known["system"] == "bc"],
