@@ -4,7 +4,10 @@ from tests.benchmarks import (
     budget_drain,
     cold_start,
     gateway_policies,
+    journal_against_dbos_restate,
+    journal_growth,
     journal_throughput,
+    journal_workers,
     tracing_cost,
     whole_orders,
 )
@@ -15,6 +18,9 @@ def main() -> None:
     gateway_policies.main()
     tracing_cost.main()
     journal_throughput.main([])
+    journal_against_dbos_restate.main(["--rounds", "2", "--scale", "0.5"])
+    journal_growth.main(["--sizes", "1000", "20000", "--amount", "400", "--soak", "5000"])
+    journal_workers.main(["--amount", "1000", "--workers", "1", "2"])
     cold_start.main([])
     whole_orders.main([])
     budget_drain.main([])
