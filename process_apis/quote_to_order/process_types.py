@@ -1,5 +1,6 @@
 """The two kinds of process, put together for the journal."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from contracts.ports.crm import Crm
@@ -24,6 +25,19 @@ from runtime.journal.process import REMEDY, ProcessType
 
 _CREATING: Final = ("accepted", "confirmed", "allocated", "posting")
 """The states whose step creates something that a look-up must find before it is created again."""
+
+ORDER_CALLS: Final[Mapping[str, Mapping[str, int]]] = {
+    "stopped": {"erp": 1, "wms": 1, "crm": 2},
+    "held": {"erp": 1, "wms": 1, "crm": 2},
+    "mispriced": {"erp": 1, "wms": 1, "crm": 2},
+    "not_released": {"wms": 1, "crm": 1},
+    "not_posted": {"erp": 4, "crm": 1},
+    "rollback_incomplete": {"wms": 2, "erp": 2, "crm": 1},
+}
+"""Calls that an order excepted in a state takes to go on, by system, when all goes well: a look-up
+for one in doubt comes on top. A shipment is posted in four: read, lines, post, read again."""
+CREDIT_CALLS: Final[Mapping[str, Mapping[str, int]]] = {"stopped": {"erp": 3}}
+"""A credit memo is created, given its lines, and posted."""
 
 VERSION: Final = 1
 """Raised when stored data changes its meaning; then an upgrade from the version before is due."""
@@ -61,6 +75,7 @@ def process_types(
             steps=orders.by_state(),
             on_signal=order_signals(settings.settle_before_undo),
             settle_after_takeover=dict.fromkeys(_CREATING, settings.settle_after_takeover),
+            vendor_calls=ORDER_CALLS,
         ),
         ProcessType(
             name=CREDIT_KIND,
@@ -70,5 +85,6 @@ def process_types(
             steps=credits_.by_state(),
             on_signal={REMEDY: credit_remedied, HOLD_CHANGED: no_matter},
             settle_after_takeover={"matched": settings.settle_after_takeover},
+            vendor_calls=CREDIT_CALLS,
         ),
     )
