@@ -1,0 +1,67 @@
+"""Orders that went their own ways through the whole system agree everywhere: a sweep says so."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+SWEEPS = "/process/reconciliation/v1/sweeps"
+
+
+async def sweep(house, since):
+    """Have everything compared since an instant; answers the sweep at its end."""
+    body = {"since": since.isoformat(), "settleSeconds": 0}
+    begun = await house.call("POST", SWEEPS, body, client="operator", key=house.a_key("sweep"))
+    assert begun.status == 202, begun.body
+    while True:
+        shown = await house.call("GET", f"{SWEEPS}/{begun.json['id']}", client="operator")
+        if shown.json["state"] != "running":
+            return shown.json
+        await asyncio.sleep(0.1)
+
+
+async def differences(house, swept):
+    """What a sweep found, as (kind, system, reference)."""
+    path = f"{SWEEPS}/{swept['id']}/differences"
+    found = (await house.call("GET", path, client="operator")).json["differences"]
+    return {(each["kind"], each["system"], each["reference"]) for each in found}
+
+
+async def test_whatever_an_order_went_through_the_books_agree_until_somebody_meddles(house):
+    """Released, shipped in part, shipped and billed, held, taken back; then a row is lost."""
+    since = datetime.now(UTC)
+    keys = {name: house.a_key(name) for name in ("open", "part", "billed", "back", "held")}
+    orders = {}
+    for name in ("open", "part", "billed", "back"):
+        lines = (("good", 3), ("good", 2)) if name == "part" else ()
+        placed = await house.place(house.an_order("good", *lines), keys[name], wait=10)
+        orders[name] = placed.json["id"]
+    await house.place(house.an_order("overCreditLimit"), keys["held"], wait=5)
+    for name in ("open", "part", "billed", "back"):
+        await house.reached(keys[name], fulfilment="released")
+    await house.sandbox_call("POST", "/_sandbox/warehouse/ship", {"orderNumber": keys["billed"]})
+    path = f"/sales/v1/orders/{orders['back']}/cancellations"
+    await house.call("POST", path, {"reason": "ordered twice"}, key=house.a_key("undo"))
+    await house.reached(keys["back"], commercial="cancelled")
+    await house.reached(keys["billed"], fulfilment="shipped")
+    invoice = {"order": keys["billed"]}
+    await house.sandbox_call("POST", "/business_central/_sandbox/invoices", invoice)
+    await house.reached(keys["billed"], billing="invoiced")
+    await house.crm_reached(keys["billed"], Billing_Status__c="invoiced")
+    await house.crm_reached(keys["back"], Status__c="cancelled")
+    await house.crm_reached(keys["held"], Credit_Status__c="held")
+    for name in ("open", "part"):
+        await house.crm_reached(keys[name], Fulfilment_Status__c="released")
+
+    agreed = await sweep(house, since)
+    cancelled = {"reference": keys["part"], "reason": "a picker thought so"}
+    await house.call("POST", "/system/wms/v1/release-cancellations", cancelled, client="operator")
+    meddled = await sweep(house, since)
+
+    assert await differences(house, agreed) == set(), agreed
+    assert agreed["complete"] is True, agreed
+    assert agreed["compared"]["journal"] >= 5
+    assert ("cancelled-in-wms", "wms", keys["part"]) in await differences(house, meddled)
+    assert meddled["complete"] is False
