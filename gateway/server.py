@@ -22,20 +22,12 @@ _BUFFER_BYTES = 64 * 1024
 _BACKLOG = 2_048
 
 
-async def serve(
-    application: Application,
-    *,
-    host: str,
-    port: int,
-    drain: Callable[[], Awaitable[object]],
-    reload: Callable[[], Awaitable[object]] | None = None,
-    on_listening: Callable[[], None] | None = None,
-) -> None:
-    """Serve until a signal has drained the application and the last connection is closed.
+def listener(application: Application, *, host: str, port: int) -> Server:
+    """Make the listener with its limits; nothing is bound yet.
 
     HTTP/1.1 only and no upgrades: what the policies cannot see is not offered.
     """
-    server = Server(
+    return Server(
         application,
         address=host,
         port=port,
@@ -53,6 +45,19 @@ async def serve(
         log_level=LogLevels.warning,
         log_access=False,
     )
+
+
+async def serve(
+    application: Application,
+    *,
+    host: str,
+    port: int,
+    drain: Callable[[], Awaitable[object]],
+    reload: Callable[[], Awaitable[object]] | None = None,
+    on_listening: Callable[[], None] | None = None,
+) -> None:
+    """Serve until a signal has drained the application and the last connection is closed."""
+    server = listener(application, host=host, port=port)
     loop = asyncio.get_running_loop()
     stopping: list[asyncio.Task[None]] = []
     reloading: set[asyncio.Future[object]] = set()

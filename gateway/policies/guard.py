@@ -228,7 +228,8 @@ def _framing(  # noqa: PLR0911  one return per rule reads as the list it is
     fields = call.fields
     length = fields.get(b"content-length")
     coding = fields.get(b"transfer-encoding")
-    if b"host" not in fields and call.scope["http_version"] == "1.1":
+    if not fields.get(b"host") and call.scope["http_version"] == "1.1":
+        # RFC 9112 section 3.2; the server says an empty one where there was none.
         return _closing("malformed-request")
     if length is None and coding is None:
         return PASS

@@ -50,6 +50,14 @@ async def test_a_doubtful_head_is_refused_and_the_connection_closed(world, heade
     assert told.header("connection") == "close"
 
 
+async def test_a_call_without_a_host_is_refused_though_the_server_says_an_empty_one(world):
+    """RFC 9112 section 3.2; Granian hands `host: ` on where the caller sent none."""
+    w = await world()
+    told = await w.call("GET", CHECK, headers=[("host", "")], plain=True)
+
+    assert (told.status, told.problem) == (400, "malformed-request")
+
+
 async def test_a_long_address_is_refused(world):
     w = await world()
     told = await w.call("GET", "/sales/v1/orders?po=" + "a" * 9_000)
