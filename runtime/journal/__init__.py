@@ -28,10 +28,11 @@ lease lapsed, on SQLite after the restart, its step in doubt is not run, whateve
 adds to the time of recovery. A step that a drain cut off settles too.
 
 **Again** is retried at its time, with backoff and jitter; the doubt it reports lasts until a step
-moves. An exception or an overrun budget is an `Again` in doubt, and after some attempts an
-incident besides. So is a decision that cannot be written. What cannot be read, or not even marked
-as failing, is set aside: an incident, and no lease; no other process waits for it. **Wait** parks until a signal or a time. A state without a step waits for
-signals; its timer, if set, arrives as the signal `timer`.
+moves. An exception or an overrun budget is an `Again` in doubt, and after some attempts an incident
+besides. So is a decision that cannot be written. What cannot be read, or not even marked as
+failing, is set aside: an incident, and no lease; no other process waits for it. **Wait** parks
+until a signal or a time. A state without a step waits for signals; its timer, if set, arrives as
+the signal `timer`.
 
 **Signals** are recorded once per process and dedupe key, and offered in order of arrival before
 any step runs. A signal that a state has no use for is kept and offered again after the next move.
@@ -59,10 +60,10 @@ entity arrive in order, at least once; a subscriber that fails keeps its own que
 other. With `coalesce` only the newest goes out.
 
 **Stores.** SQLite for one program (it takes a lock; a second one is refused), where every lease
-found at start is a dead program's and lapses at once. PostgreSQL for many, where programs announce work,
-deliveries and changes to each other; an announcement is a hint, and everybody also looks. Losing the database in
-mid-commit is `StoreUnavailable`: a caller may ask again under the same key, a worker repeats its
-commit until it is told that it landed or that the lease is lost.
+found at start is a dead program's and lapses at once. PostgreSQL for many, where programs announce
+work, deliveries and changes to each other; an announcement is a hint, and everybody also looks.
+Losing the database in mid-commit is `StoreUnavailable`: a caller may ask again under the same key,
+a worker repeats its commit until it is told that it landed or that the lease is lost.
 
 Authors of processes import from `runtime.journal.process` and `runtime.journal.incidents`, which
 know nothing of SQL; programs that run them from `runtime.journal.journal` and

@@ -29,6 +29,7 @@ _LANES: Mapping[Lane, str] = MappingProxyType(
     }
 )
 
+_TRIED = f"Again, in doubt; from attempt {ATTEMPTS_BEFORE_INCIDENT} on with an incident."
 _HANDLED: Mapping[str, str] = MappingProxyType(
     {
         Move.__name__: "Committed in one transaction, then the next step at once. Ends all doubt.",
@@ -36,11 +37,11 @@ _HANDLED: Mapping[str, str] = MappingProxyType(
         " says `in_doubt`, the next run looks before it acts.",
         Wait.__name__: "Nothing until a signal or that time.",
         Ignore.__name__: "Only a signal's function may say so: the signal is used up.",
-        "an exception": f"Again, in doubt; from attempt {ATTEMPTS_BEFORE_INCIDENT} on with an incident.",
+        "an exception": _TRIED,
         "no answer in time": "Cut off at its budget; again after as long once more, in doubt.",
         "a crash": "The lease lapses; another worker runs it in doubt, after the time to settle.",
-        "what cannot be written": f"Again, in doubt; from attempt {ATTEMPTS_BEFORE_INCIDENT} on with an"
-        " incident. If even that cannot be written, the process is set aside.",
+        "what cannot be written": _TRIED + " If even that cannot be written, the process is"
+        " set aside.",
         "what cannot be read": "The process is set aside with an incident; nothing else waits.",
     }
 )

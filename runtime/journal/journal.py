@@ -8,20 +8,16 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import partial
 from random import Random
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from msgspec import structs
 from sqlalchemy import Connection
 
-from contracts.context import current
 from runtime.clock import Clock
 from runtime.journal import answering, verifying
-from runtime.journal.accepting import Accepting, NewProcess
+from runtime.journal.accepting import Accepting
 from runtime.journal.answering import Answering, KeptAnswer
 from runtime.journal.auditing import Auditing, AuditRecord
-from runtime.journal.beginning import begin
 from runtime.journal.codec import Types, encode
 from runtime.journal.crash_points import (
     AFTER_ACCEPT,
@@ -29,18 +25,17 @@ from runtime.journal.crash_points import (
     DURING_RECOVERY,
     CrashPoints,
 )
-from runtime.journal.deciding import Held
 from runtime.journal.delivering import orphan_deliveries
 from runtime.journal.faults import CannotContinue
 from runtime.journal.ids import new_id
 from runtime.journal.incidents import Action, Category, OpenedIncident
+from runtime.journal.intake import Intake, LocalWorker
 from runtime.journal.leasing import orphan
 from runtime.journal.moving import Moving
 from runtime.journal.notes import read_note, write_note
 from runtime.journal.process import (
     Accepted,
     Entry,
-    Lane,
     Process,
     ProcessType,
     Snapshot,
@@ -75,19 +70,6 @@ T = TypeVar("T")
 log = logging.getLogger("crossdock.journal")
 
 
-class _LocalWorker(Protocol):
-    """What the journal needs to know of a worker beside it."""
-
-    @property
-    def lease(self) -> timedelta: ...
-    @property
-    def holder(self) -> str: ...
-    def promise(self, lane: Lane) -> bool: ...
-    def keep_promise(self, held: Held | None, lane: Lane) -> None: ...
-    def wake(self) -> None: ...
-    def wake_deliveries(self) -> None: ...
-
-
 class Journal:
     """The durable record of every process. See the package's docstring for its semantics.
 
@@ -118,16 +100,17 @@ class Journal:
         tables = Tables(store.dialect, node)
         self.moving = Moving(tables, crash_points)
         self.setting_aside = SettingAside(tables)
-        self._accepting = Accepting(tables)
+        accepting = Accepting(tables)
+        self.intake = Intake(self, accepting)
         self._signalling = Signalling(tables, crash_points)
-        self._publishing = Publishing(tables, self._signalling, self._accepting)
+        self._publishing = Publishing(tables, self._signalling, accepting)
         self._answering = Answering(tables)
         self.auditing = Auditing(tables)
         self.remedying = Remedying(self.types, self.auditing, self._signalling)
         self.redrives = Redrives(self, wake=self._look_for_redrives)
         self._reading = Reading(self.types)
         self.standing = Standing(self)
-        self._worker: _LocalWorker | None = None
+        self._worker: LocalWorker | None = None
         self._watching = Watching(self.get, self._pause)
         self.waking = Waking(
             store,
@@ -163,11 +146,11 @@ class Journal:
         """A name for one worker's one life; no two are alike."""
         return f"{self.node}:{self.mint()[-8:]}"
 
-    def attach(self, worker: _LocalWorker) -> None:
+    def attach(self, worker: LocalWorker) -> None:
         """From now on what is accepted here may be born with this worker's lease."""
         self._worker = worker
 
-    def detach(self, worker: _LocalWorker) -> None:
+    def detach(self, worker: LocalWorker) -> None:
         """The worker takes no more."""
         if self._worker is worker:
             self._worker = None
@@ -182,25 +165,7 @@ class Journal:
         after which the same start may safely be asked again. A key known already keeps the id of
         its first process.
         """
-        now = self.clock.now()
-        worker = self._worker
-        if worker is not None and not (
-            (start.due is None or start.due <= now) and worker.promise(start.lane)
-        ):
-            worker = None
-        try:
-            new, process = self._begin(start, worker)
-            written = self.store.submit(self._accepting, new)
-        except BaseException:
-            if worker is not None:
-                worker.keep_promise(None, start.lane)
-            raise
-        if worker is not None:
-            # Even if the caller goes away meanwhile, what was born leased must be worked on.
-            trace = current().traceparent
-            written.add_done_callback(partial(self._born, worker, new, process, trace))
-        written.add_done_callback(partial(self._announce, new))
-        accepted = await asyncio.shield(written)
+        accepted = await asyncio.shield(self.intake.accept(start, self._worker))
         self.crash_points.passing(AFTER_ACCEPT)
         return accepted
 
@@ -239,7 +204,7 @@ class Journal:
             message_id=message_id,
             at=at,
             signals=[addressed(signal, at) for signal in signals],
-            starts=[self._begin(start, None)[0] for start in starts],
+            starts=[self.intake.begin(start, None)[0] for start in starts],
         )
         return await self._heard(self.store.submit(self._publishing, message))
 
@@ -378,57 +343,6 @@ class Journal:
         await self.store.write(lambda c: write_note(c, kind, key, value, now))
 
     # Inside.
-
-    def _begin(
-        self, start: Start[Any], worker: _LocalWorker | None
-    ) -> tuple[NewProcess, Process[Any]]:
-        """Rows and value of a new process, leased to `worker` from birth if there is one."""
-        now = self.clock.now()
-        return begin(
-            start,
-            self.types[start.kind],
-            call=current(),
-            process_id=start.id or new_id(now, self.random),
-            now=now,
-            holder=None if worker is None else worker.holder,
-            lease=timedelta() if worker is None else worker.lease,
-            subscribers=self.subscribers,
-        )
-
-    def _born(
-        self,
-        worker: _LocalWorker,
-        new: NewProcess,
-        process: Process[Any],
-        trace: str | None,
-        written: asyncio.Future[Accepted],
-    ) -> None:
-        """Give a process to the worker whose lease it was born with."""
-        held = None
-        if not written.cancelled() and written.exception() is None:
-            accepted = written.result()
-            if accepted.created and not new.row["behind"]:
-                held = Held(
-                    process=structs.replace(process, reference=accepted.reference),
-                    fence=1,
-                    in_doubt=False,
-                    lease_until=new.row["due_at"],
-                    traceparent=trace,
-                )
-        worker.keep_promise(held, process.lane)
-
-    def _announce(self, new: NewProcess, written: asyncio.Future[Accepted]) -> None:
-        """Have a new process and its events looked for, whether or not the caller is still there.
-
-        Nobody else would tell the worker before its next look, which may be a minute away.
-        """
-        if written.cancelled() or written.exception() is not None or not written.result().created:
-            return
-        if new.deliveries:
-            self.look_for_deliveries()
-        if new.row["lease_owner"] is None and new.row["due_at"] is not None:
-            self.look_around()
-            self.waking.tell_work()
 
     def _recover(self, connection: Connection, now: int) -> int:
         orphans = orphan(connection, now)

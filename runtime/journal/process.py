@@ -303,10 +303,8 @@ class ProcessType(Struct, Generic[D], frozen=True, kw_only=True):
     settle_after_takeover: Mapping[str, timedelta] = {}
     """How long, by state, a step in doubt waits before it runs in a dead worker's place.
 
-    What the dead worker asked may still be under way in the other system; a look-up that comes
-    too soon finds nothing and a second one is made. It is counted from when the lease lapsed (on
-    a store of our own: from the restart), so it adds to the time of recovery. 0 where nothing is
-    said.
+    What the dead one asked may still be under way, and a look-up too soon finds nothing. Counted
+    from when the lease lapsed (on a store of our own: the restart), it adds to the recovery.
     """
     vendor_calls: Mapping[str, Mapping[str, int]] = {}
     """Calls that going on from a state takes, by vendor account: for the preview of a redrive."""

@@ -122,7 +122,7 @@ async def measure(url: str, amount: int, stored: int, *, sealing: bool) -> None:
     print(url.partition(":")[0])
     bare = Bare(store.dialect)
     for name in ("warm", "run"):
-        rows = [journal._begin(an_order(f"{name}-bare-{n}"), None)[0] for n in range(amount)]
+        rows = [journal.intake.begin(an_order(f"{name}-bare-{n}"), None)[0] for n in range(amount)]
         alone, _ = await drive(amount, lambda n, rows=rows: store.submit(bare, rows[n]))
         rate, cpu = await drive(
             amount, lambda n, name=name: journal.accept(an_order(f"{name}-{n}"))
@@ -162,7 +162,7 @@ async def fill(journal: Journal, bare: Bare, stored: int) -> None:
     """Store orders that have ended."""
     for begin in range(0, stored, 5000):
         rows = [
-            journal._begin(an_order(f"old-{n}"), None)[0]
+            journal.intake.begin(an_order(f"old-{n}"), None)[0]
             for n in range(begin, min(begin + 5000, stored))
         ]
         for new in rows:
