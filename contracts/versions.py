@@ -9,11 +9,13 @@ from typing import Final, Literal
 
 import msgspec
 
+from contracts.ports.accounts import Accounts
 from contracts.ports.crm import Crm
 from contracts.ports.erp import Erp
 from contracts.ports.inventory import Inventory
 from contracts.ports.operations import Operations
 from contracts.ports.pricing_credit import PricingCredit
+from contracts.ports.processes import Processes
 from contracts.ports.quote_to_order import QuoteToOrder
 from contracts.ports.reconciliation import Reconciliation
 from contracts.ports.sales import Sales
@@ -73,6 +75,8 @@ VERSIONS: Final[tuple[ApiVersion, ...]] = (
                owner="inventory planning", port=Inventory),
     ApiVersion(name="process/reconciliation", version=1, title="Reconciliation", tier="process",
                owner="integration operations", port=Reconciliation),
+    ApiVersion(name="process/journal", version=1, title="Journal", tier="process",
+               owner="integration operations", port=Processes),
     ApiVersion(name="system/erp", version=1, title="ERP", tier="system",
                owner="ERP integration", port=Erp),
     ApiVersion(name="system/crm", version=1, title="CRM", tier="system",
@@ -81,6 +85,8 @@ VERSIONS: Final[tuple[ApiVersion, ...]] = (
                owner="warehouse integration", port=Wms),
     ApiVersion(name="system/tax", version=1, title="Tax", tier="system",
                owner="finance integration", port=Tax),
+    ApiVersion(name="system/accounts", version=1, title="Vendor accounts", tier="system",
+               owner="integration operations", port=Accounts),
 )  # fmt: skip
 
 

@@ -55,6 +55,7 @@ async def serve_system(settings: Settings, *, on_ready: OnReady) -> None:
     """Serve the connectors until a signal has drained them."""
     around = _begin(settings)
     tier = systems(_of_this_process(around))
+    await tier.start()
     try:
         await _served(around, _application("system", tier.apis), tier.jobs, on_ready)
     finally:
@@ -70,6 +71,7 @@ async def serve_process(settings: Settings, *, on_ready: OnReady) -> None:
     around = _begin(settings)
     below = systems(around)
     tier = ProcessTier(around, below, working=_is_alone(around.configured))
+    await below.start()
     await tier.start()
     health = Health(_application("process", tier.apis), ready=tier.ready)
     try:
@@ -98,6 +100,7 @@ async def work(
         raise ConfigError([_not_shared()])
     below = systems(around)
     tier = ProcessTier(around, below, working=True)
+    await below.start()
     await tier.start()
     try:
         health = Health(None, ready=tier.ready)

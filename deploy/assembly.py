@@ -64,7 +64,11 @@ class System:
         self.processes = ProcessTier(around, self.connectors, working=True)
         self.journal = self.processes.journal
         channels = ExperienceTier(
-            configured, pricing=self.processes.pricing, orders=self.processes.orders
+            configured,
+            pricing=self.processes.pricing,
+            orders=self.processes.orders,
+            processes=self.processes.operated,
+            reconciliation=self.processes.reconciliation,
         )
         self._background: list[asyncio.Task[None]] = []
         self._jobs: list[Job] = [prepare_for_failures, *self.connectors.jobs, *self.processes.jobs]
@@ -93,6 +97,7 @@ class System:
         """Open the store, go on with what an earlier process left, and begin to work."""
         if self.tracing is not None:
             self.tracing.start()
+        await self.connectors.start()
         await self.processes.start()
         await self.gateway.startup()
         self._background = [asyncio.create_task(lasting(job)) for job in self._jobs]

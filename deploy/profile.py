@@ -191,9 +191,11 @@ _PARTNER: Final = ("pricing:read", "stock:read", "orders:write", "orders:read")
 _INNER: Final = (
     "process:pricing-credit", "process:inventory:read", "process:inventory:write",
     "process:reconciliation:read", "process:reconciliation:write",
+    "process:journal:read", "process:journal:write",
     "process:orders:read", "process:orders:write", "process:orders:approve", "system:erp:read",
     "system:erp:write", "system:crm:read", "system:crm:write", "system:wms:read",
     "system:wms:write", "system:tax:read",
+    "system:accounts:read", "system:accounts:write",
 )  # fmt: skip
 _OPERATIONS: Final = ("operations:read", "operations:write", "orders:approve")
 CLIENTS: Final[Mapping[str, Mapping[str, Any]]] = {

@@ -14,10 +14,13 @@ import msgspec
 from pyreqwest.client import Client, ClientBuilder
 
 from contracts.canonical.documents import Shipment
+from contracts.ports.accounts import Accounts
 from contracts.ports.crm import Crm
 from contracts.ports.erp import Erp
 from contracts.ports.pricing_credit import PricingCredit
+from contracts.ports.processes import Processes
 from contracts.ports.quote_to_order import QuoteToOrder as Orders
+from contracts.ports.reconciliation import Reconciliation
 from contracts.ports.tax import Tax
 from contracts.ports.wms import Wms
 from contracts.versions import ApiVersion, supported
@@ -26,7 +29,9 @@ from deploy.notifications import Notifications, Subscriptions, WarehouseSecrets
 from deploy.profile import Configuration, Settings
 from experience_apis.operations.api import OperationsApi
 from experience_apis.sales.api import SalesApi
+from gateway.config import reference
 from process_apis.inventory.api import InventoryApi
+from process_apis.journal.api import JournalApi
 from process_apis.pricing_credit.api import PricingCreditApi
 from process_apis.pricing_credit.promises import Promises
 from process_apis.pricing_credit.records import Records
@@ -44,8 +49,10 @@ from runtime.journal.holding import Holding
 from runtime.journal.journal import Journal
 from runtime.journal.worker import Worker
 from runtime.rest.remote import remote
+from runtime.shared.state import SharedState
 from runtime.store.engine import Store
 from runtime.tracing import Tracing
+from system_apis.accounts.api import AccountsApi, Line
 from system_apis.crm.salesforce.connector import Salesforce
 from system_apis.erp.business_central.connector import BusinessCentral
 from system_apis.tax.table.connector import TaxTable
@@ -89,6 +96,7 @@ class Systems(Protocol):
     crm: Crm
     wms: Wms
     tax: Tax
+    accounts: Accounts
 
 
 class SystemTier:
@@ -98,7 +106,13 @@ class SystemTier:
         systems = around.configured.systems
         clock, parts = around.clock, around.parts
         self._http = HttpClient(tracing=around.tracing)
-        self.broker = BudgetBroker(systems.allowances, clock=clock)
+        edge = around.configured.gateway.gateway
+        self._shared = (
+            None if edge.redis is None else SharedState(reference(edge.redis), clock=clock)
+        )
+        self.broker = BudgetBroker(
+            systems.allowances, clock=clock, shared=self._shared, share=edge.instances
+        )
         http, broker = self._http, self.broker
         erp = BusinessCentral(systems.business_central, http=http, broker=broker, clock=clock)
         crm = Salesforce(systems.salesforce, http=http, broker=broker, clock=clock)
@@ -108,6 +122,15 @@ class SystemTier:
         self.crm: Crm = parts.crm(crm)
         self.wms: Wms = parts.wms(wms)
         self.tax: Tax = parts.tax(TaxTable(clock))
+        self.accounts: Accounts = AccountsApi(
+            lines=(
+                Line(system="erp", account=systems.business_central.account, guard=erp.guard),
+                Line(system="crm", account=systems.salesforce.account, guard=crm.guard),
+                Line(system="wms", account=systems.shiphero.account, guard=wms.guard),
+            ),
+            broker=broker,
+            allowances=systems.allowances,
+        )
         self.heard_package: Callable[[Shipment], object] = wms.heard
         webhooks = f"{around.configured.gateway.gateway.public_url}/webhooks"
         self.subscriptions = Subscriptions(
@@ -125,10 +148,20 @@ class SystemTier:
             "system/crm": self.crm,
             "system/wms": self.wms,
             "system/tax": self.tax,
+            "system/accounts": self.accounts,
         }
 
+    async def start(self) -> None:
+        """Count the vendors' budgets together with the other processes from now on."""
+        if self._shared is not None:
+            await self._shared.open()
+            self.broker.open()
+
     async def close(self) -> None:
-        """Close the connections."""
+        """Give back what is held of the budgets, and close the connections."""
+        await self.broker.close()
+        if self._shared is not None:
+            await self._shared.close()
         await self._http.close()
 
 
@@ -170,8 +203,12 @@ class SystemsElsewhere(Elsewhere):
         self.crm: Crm = parts.crm(self.apis["system/crm"])
         self.wms: Wms = parts.wms(self.apis["system/wms"])
         self.tax: Tax = parts.tax(self.apis["system/tax"])
+        self.accounts: Accounts = self.apis["system/accounts"]
         self.heard_package: Callable[[Shipment], object] = _as_it_is
         self.jobs: list[Job] = []
+
+    async def start(self) -> None:
+        """Nothing to begin with: the budgets are where the connectors are."""
 
 
 def systems(around: Surroundings) -> SystemTier | SystemsElsewhere:
@@ -235,6 +272,7 @@ class ProcessTier:
             erp=below.erp, wms=below.wms, crm=below.crm, store=self.store,
             settings=configured.reconciliation, clock=clock, mint=self.journal.mint,
         )  # fmt: skip
+        self.operated: Processes = JournalApi(journal=self.journal, accounts=below.accounts)
         self.webhooks = Notifications(
             configured.systems,
             deal_won=self._orders.deal_won,
@@ -267,6 +305,7 @@ class ProcessTier:
             "process/pricing-credit": self.pricing,
             "process/inventory": self.inventory,
             "process/reconciliation": self.reconciliation,
+            "process/journal": self.operated,
             "process/quote-to-order": self.orders,
             "webhooks": self.webhooks,
         }
@@ -303,11 +342,19 @@ class ExperienceTier:
     """What each channel sees, over the process tier."""
 
     def __init__(
-        self, configured: Configuration, *, pricing: PricingCredit, orders: Orders
+        self,
+        configured: Configuration,
+        *,
+        pricing: PricingCredit,
+        orders: Orders,
+        processes: Processes,
+        reconciliation: Reconciliation,
     ) -> None:
         self.apis: Mapping[str, object] = {
             "sales": SalesApi(pricing=pricing, orders=orders, settings=configured.sales),
-            "operations": OperationsApi(orders=orders),
+            "operations": OperationsApi(
+                orders=orders, processes=processes, reconciliation=reconciliation
+            ),
         }
 
 
@@ -317,6 +364,8 @@ def experience_over(configured: Configuration, processes: Elsewhere) -> Experien
         configured,
         pricing=processes.apis["process/pricing-credit"],
         orders=processes.apis["process/quote-to-order"],
+        processes=processes.apis["process/journal"],
+        reconciliation=processes.apis["process/reconciliation"],
     )
 
 

@@ -90,6 +90,8 @@ class BudgetStanding(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     paused_seconds: float
     exhausted_in_seconds: float | None
     """Forecast at the latest pace, of the limit met first; None when none would be used up."""
+    credits_per_call: float | None = None
+    """What a call from here cost on average; None before the first, and where calls are counted."""
     shared: bool = False
     degraded: bool = False
 
@@ -122,6 +124,8 @@ class Account:
         self._wake_at = 0.0
         self._alarm: Alarm | None = None
         self._queued_by_rank = [0] * len(LANES)
+        self._ended = 0
+        self._charged = 0.0
 
     def open(self) -> None:
         """Nothing to begin with: this memory is there."""
@@ -150,7 +154,20 @@ class Account:
         now = self._clock.monotonic()
         for meter in self._meters:
             meter.end(now, reserved, charged)
+        self._note_cost(charged)
         self._dispatch()
+
+    def _note_cost(self, charged: float) -> None:
+        if charged:
+            self._ended += 1
+            self._charged += charged
+
+    @property
+    def credits_per_call(self) -> float | None:
+        """What a call cost on average, in an account of credits."""
+        if self._allowance.bucket is None or not self._ended:
+            return None
+        return self._charged / self._ended
 
     def pause(self, seconds: float) -> None:
         """Send nobody for so many seconds."""
@@ -188,6 +205,7 @@ class Account:
             waiting_by_lane=dict(zip(LANES, self._queued_by_rank, strict=True)),
             paused_seconds=max(0.0, self._paused_until - now),
             exhausted_in_seconds=min((at for at in forecasts if at is not None), default=None),
+            credits_per_call=self.credits_per_call,
         )
 
     def _queued(self, rank: int) -> int:

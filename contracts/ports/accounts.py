@@ -3,20 +3,30 @@
 from typing import Literal, Protocol
 
 from contracts.canonical.shapes import Canonical, Text
+from contracts.ports import examples
 from contracts.ports.binding import operation
 
 READ = "system:accounts:read"
 WRITE = "system:accounts:write"
 
 
-class AccountBudget(Canonical, frozen=True, kw_only=True):
-    """What one vendor account allows and what is used of it, over all our processes.
+SystemName = Literal["crm", "erp", "wms"]
 
-    `exhausted_in_seconds` is the forecast at the present pace; None when it would never be used up.
-    `shared` is False while the processes cannot agree and each keeps to its own share.
+
+class AccountBudget(Canonical, frozen=True, kw_only=True):
+    """What one vendor account allows and what is used of it.
+
+    `serves` names our systems that are called under it. `used` of `limit` is the tightest limit
+    there is; without `limit`, none is kept. `per_second` is what the account allows in the long
+    run, in calls, and `credits_per_second` in the vendor's credits, of which a call has cost
+    `credits_per_call` on average. `exhausted_in_seconds` is the
+    forecast at the present pace; None when it would never be used up. `shared`: the figures are
+    those of all our processes together; `degraded`: they should be, and each keeps to its own
+    share until Redis is back.
     """
 
     account: str
+    serves: tuple[SystemName, ...]
     used: int
     limit: int | None
     credits_left: float | None
@@ -25,7 +35,11 @@ class AccountBudget(Canonical, frozen=True, kw_only=True):
     waiting_by_lane: dict[str, int]
     paused_seconds: float
     exhausted_in_seconds: float | None
-    shared: bool
+    per_second: float | None = None
+    credits_per_second: float | None = None
+    credits_per_call: float | None = None
+    shared: bool = False
+    degraded: bool = False
 
 
 class Budgets(Canonical, frozen=True, kw_only=True):
@@ -35,14 +49,20 @@ class Budgets(Canonical, frozen=True, kw_only=True):
 
 
 class Circuit(Canonical, frozen=True, kw_only=True):
-    """One circuit breaker, by system and class of operation."""
+    """One circuit breaker, by system and class of operation, as `erp.write`.
+
+    `failures` came one after the other. `forced-open`: an operator tripped it, for `reason`, and
+    it stays open until somebody resets it. `would_refuse`: in a dry run, how many calls it would
+    have refused.
+    """
 
     name: str
+    system: SystemName
     state: Literal["closed", "open", "half-open", "forced-open"]
     failures: int
-    calls: int
     retry_in_seconds: float | None = None
     reason: str | None = None
+    would_refuse: int = 0
 
 
 class Circuits(Canonical, frozen=True, kw_only=True):
@@ -78,7 +98,7 @@ class Accounts(Protocol):
         idempotency="optional",
         limit="operations",
         problems=("not-found",),
-        examples={"body": {"action": "reset", "note": "The vendor says it is mended"}},
+        examples={"circuit": "wms.write", "body": examples.RESET},
     )
     async def change_circuit(self, circuit: str, body: CircuitChange) -> Circuit:
         """Trip a breaker by hand, or give it back to its own judgement."""

@@ -36,6 +36,14 @@ CREDIT: Final = {
 CANCELLATION: Final = {"reason": "Ordered twice by mistake"}
 APPROVAL: Final = {"decision": "approve", "note": "Agreed with the customer for this quarter"}
 REMEDY: Final = {"action": "retry", "note": "The master data has been completed"}
+REDRIVE: Final = {
+    "selection": {"category": "time-out"},
+    "action": "retry",
+    "note": "The ERP is back",
+}
+REDRIVE_CHANGE: Final = {"action": "cancel", "note": "The ERP is down again"}
+REDELIVERY: Final = {"note": "The field is back in the CRM"}
+RESET: Final = {"action": "reset", "note": "The vendor says it is mended"}
 
 CANONICAL_CUSTOMER: Final = "cust_20001"
 CANONICAL_ITEM: Final = "item_10001"

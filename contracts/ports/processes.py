@@ -6,6 +6,8 @@ import msgspec
 
 from contracts.canonical.shapes import Canonical, Instant, Text
 from contracts.outcomes import Category
+from contracts.ports import examples
+from contracts.ports.accounts import Budgets, Circuit, CircuitChange, Circuits
 from contracts.ports.binding import Reply, operation
 
 READ = "process:journal:read"
@@ -13,6 +15,8 @@ WRITE = "process:journal:write"
 
 LaneName = Literal["capture", "status", "sync", "bulk"]
 RedriveAction = Literal["retry", "amend", "cancel"]
+ItemOutcome = Literal["applied", "skipped", "failed"]
+_Id = Annotated[str, msgspec.Meta(max_length=64)]
 _Cursor = Annotated[str, msgspec.Meta(max_length=200)]
 _Word = Annotated[str, msgspec.Meta(max_length=64)]
 
@@ -21,7 +25,8 @@ class ProcessQuery(Canonical, frozen=True, kw_only=True):
     """Which processes are wanted, newest first.
 
     `id` is any business id: of the order, the ERP, the warehouse or the CRM, a PO number, a
-    reference, a key or an exception.
+    reference, a key, a customer or an exception. A system's prefix (`bc:`, `wms:`, `sf:`) may be
+    left out.
     """
 
     id: Annotated[str, msgspec.Meta(max_length=128)] | None = None
@@ -36,7 +41,10 @@ class ProcessQuery(Canonical, frozen=True, kw_only=True):
 
 
 class ProcessView(Canonical, frozen=True, kw_only=True):
-    """A process without its data. `due_at`: when its step or timer is due; None while it waits."""
+    """A process without its data. `due_at`: when its step or timer is due; None while it waits.
+
+    `exception` is the id of the open one, if there is any.
+    """
 
     id: str
     kind: str
@@ -107,32 +115,39 @@ class RedriveSelection(Canonical, frozen=True, kw_only=True):
     consumer: _Word | None = None
     opened_before: Instant | None = None
     opened_after: Instant | None = None
-    exceptions: Annotated[tuple[str, ...], msgspec.Meta(max_length=10_000)] = ()
+    exceptions: Annotated[tuple[_Id, ...], msgspec.Meta(max_length=10_000)] = ()
 
 
 class RedrivePreview(Canonical, frozen=True, kw_only=True):
     """What a redrive would do.
 
     `looked_up_first` of them may have reached a system already: they are looked up before anything
-    is done again. `standing_effects` are there and will not be done twice. `vendor_calls` is what
-    each account would be asked, `seconds` how long that takes at `rate` and within what the
-    accounts allow. `stale_prices` are checked again before they are placed.
+    is done again. `standing_effects` are there, by what was done, and will not be done twice.
+    `stale_prices` were taken at prices that are checked again before they are placed; one that
+    moved becomes an exception. `vendor_calls` is about what each account would be asked, `seconds`
+    about how long all takes at `rate` and within what the accounts allow now; `slowest` names what
+    sets it: `rate` or an account. `not_allowed` are left out: their category does not offer the
+    action. `more`: there are more than one redrive takes.
     """
 
     exceptions: int
     by_category: dict[str, int]
     looked_up_first: int
-    standing_effects: int
+    standing_effects: dict[str, int]
     stale_prices: int
     vendor_calls: dict[str, int]
     seconds: float
+    slowest: str
+    not_allowed: int = 0
+    more: bool = False
+    oldest: Instant | None = None
 
 
 class StartRedrive(Canonical, frozen=True, kw_only=True):
     """Exceptions to work off at `rate` a second.
 
-    `amendment` is a JSON merge patch (RFC 7396) of the order, only with `amend`; `note` goes into
-    the audit trail.
+    `amendment` is a JSON merge patch (RFC 7396) of each order as it was asked for, only with
+    `amend`; `note` goes into the audit trail.
     """
 
     selection: RedriveSelection
@@ -143,11 +158,15 @@ class StartRedrive(Canonical, frozen=True, kw_only=True):
 
 
 class Redrive(Canonical, frozen=True, kw_only=True):
-    """A redrive and how far it is. `skipped` had ended or been mended by somebody else."""
+    """A redrive and how far it is.
+
+    `skipped` had ended or been acted on by somebody else; `failed` do not allow the action any
+    more. `rate` is in exceptions a second.
+    """
 
     id: str
     action: RedriveAction
-    state: Literal["running", "done", "cancelled"]
+    state: Literal["running", "paused", "done", "cancelled"]
     actor: str
     note: str
     rate: float
@@ -165,8 +184,43 @@ class Redrives(Canonical, frozen=True, kw_only=True):
     redrives: tuple[Redrive, ...]
 
 
+class RedriveChange(Canonical, frozen=True, kw_only=True):
+    """What an operator wants of a redrive under way. `note` goes into the audit trail."""
+
+    action: Literal["pause", "resume", "cancel"]
+    note: Text
+
+
+class ItemQuery(Canonical, frozen=True, kw_only=True):
+    """Which of a redrive's exceptions are wanted, in the order they are taken."""
+
+    outcome: ItemOutcome | None = None
+    cursor: _Cursor | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+
+
+class RedriveItem(Canonical, frozen=True, kw_only=True):
+    """One exception of a redrive, and what became of it; `outcome` None: it waits."""
+
+    exception: str
+    process: str
+    outcome: ItemOutcome | None = None
+    reason: str | None = None
+    at: Instant | None = None
+
+
+class RedriveItems(Canonical, frozen=True, kw_only=True):
+    """A page of a redrive's exceptions; `cursor` is absent on the last page."""
+
+    items: tuple[RedriveItem, ...]
+    cursor: str | None = None
+
+
 class LaneView(Canonical, frozen=True, kw_only=True):
-    """One lane: what is due, at work, waiting for its time, waiting to be told, and excepted."""
+    """One lane: what is due, at work, waiting for its time, and waiting to be told something.
+
+    `excepted` of all these need a person.
+    """
 
     lane: LaneName
     due: int
@@ -212,7 +266,10 @@ class RedeliveryDone(Canonical, frozen=True, kw_only=True):
 
 
 class AuditQuery(Canonical, frozen=True, kw_only=True):
-    """Which part of the audit record is wanted, newest first."""
+    """Which part of the audit record is wanted, newest first.
+
+    `actor` is whoever acted, or the consumer that called.
+    """
 
     actor: _Word | None = None
     cursor: _Cursor | None = None
@@ -236,21 +293,38 @@ class AuditPage(Canonical, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
-class ChainVerdict(Canonical, frozen=True, kw_only=True):
-    """Whether one chain is whole, and where it ends (to be kept elsewhere as a checkpoint)."""
+ChainOf = Literal["audit", "lines"]
+
+
+class Checkpoint(Canonical, frozen=True, kw_only=True):
+    """Where one chain stood: of the audit's records, or of the lines of every timeline.
+
+    Kept where nobody who can write the store can write, it shows later that an end was cut off.
+    """
 
     chain: str
-    whole: bool
-    records: int
-    hash: str
-    broken_at: int | None = None
+    of: ChainOf
+    sequence: Annotated[int, msgspec.Meta(ge=0)]
+    hash: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{2})*$", max_length=128)]
+
+
+class Verification(Canonical, frozen=True, kw_only=True):
+    """What the record is to be compared with besides itself: checkpoints kept elsewhere."""
+
+    checkpoints: Annotated[tuple[Checkpoint, ...], msgspec.Meta(max_length=1000)] = ()
 
 
 class AuditVerdict(Canonical, frozen=True, kw_only=True):
-    """The verdict over every chain."""
+    """Whether the record of what happened is whole.
+
+    `faults` says what is wrong, in words, at most 1,000 of them; `ends` is where each chain ends
+    now, to be kept as checkpoints.
+    """
 
     whole: bool
-    chains: tuple[ChainVerdict, ...]
+    faults: tuple[str, ...]
+    records: int
+    ends: tuple[Checkpoint, ...]
 
 
 class Processes(Protocol):
@@ -272,14 +346,11 @@ class Processes(Protocol):
         "POST",
         "/redrive-previews",
         scope=READ,
-        limit="operations",
-        examples={
-            "body": {
-                "selection": {"category": "time-out"},
-                "action": "retry",
-                "note": "The ERP is back",
-            }
-        },
+        limit="checks",
+        max_body_bytes=1_048_576,
+        budget_ms=30_000,
+        problems=("remedy-not-allowed",),
+        examples={"body": examples.REDRIVE},
     )
     async def preview(self, body: StartRedrive) -> RedrivePreview:
         """Show what a redrive would do, without doing it."""
@@ -292,14 +363,9 @@ class Processes(Protocol):
         status=202,
         idempotency="required",
         limit="operations",
+        max_body_bytes=1_048_576,
         problems=("remedy-not-allowed",),
-        examples={
-            "body": {
-                "selection": {"category": "time-out"},
-                "action": "retry",
-                "note": "The ERP is back",
-            }
-        },
+        examples={"body": examples.REDRIVE},
     )
     async def redrive(self, body: StartRedrive) -> Reply[Redrive]:
         """Work off exceptions at a rate; each is acted on once, however many redrive it."""
@@ -318,16 +384,23 @@ class Processes(Protocol):
         ...
 
     @operation(
+        "GET", "/redrives/{redrive}/items", scope=READ, limit="operations", problems=("not-found",)
+    )
+    async def redrive_items(self, redrive: str, query: ItemQuery) -> RedriveItems:
+        """List the exceptions of a redrive, and what became of each."""
+        ...
+
+    @operation(
         "POST",
-        "/redrives/{redrive}/cancellations",
+        "/redrives/{redrive}/changes",
         scope=WRITE,
         idempotency="optional",
         limit="operations",
-        problems=("not-found",),
-        examples={"body": {"note": "The ERP is down again"}},
+        problems=("not-found", "conflict"),
+        examples={"body": examples.REDRIVE_CHANGE},
     )
-    async def cancel_redrive(self, redrive: str, body: Redelivery) -> Redrive:
-        """Stop a redrive where it is; what was applied stays applied."""
+    async def change_redrive(self, redrive: str, body: RedriveChange) -> Redrive:
+        """Pause, resume or end a redrive; what was applied stays applied."""
         ...
 
     @operation("GET", "/lanes", scope=READ, limit="operations")
@@ -337,7 +410,7 @@ class Processes(Protocol):
 
     @operation("GET", "/subscribers", scope=READ, limit="operations")
     async def subscribers(self) -> Subscribers:
-        """Show each subscriber's queue."""
+        """Show the queue of everybody who is told what happens."""
         ...
 
     @operation(
@@ -347,25 +420,49 @@ class Processes(Protocol):
         idempotency="optional",
         limit="operations",
         problems=("not-found",),
-        examples={"body": {"note": "The CRM's field is back"}},
+        examples={"subscriber": "crm-orders", "body": examples.REDELIVERY},
     )
     async def redeliver(self, subscriber: str, body: Redelivery) -> RedeliveryDone:
         """Try again what a subscriber refused for good."""
         ...
 
-    @operation("GET", "/audit", scope=READ, limit="operations")
-    async def audit(self, query: AuditQuery) -> AuditPage:
-        """Show the audit record."""
+    @operation("GET", "/budgets", scope=READ, limit="operations")
+    async def budgets(self) -> Budgets:
+        """Show what each vendor account allows, and when it would be used up."""
+        ...
+
+    @operation("GET", "/circuits", scope=READ, limit="operations")
+    async def circuits(self) -> Circuits:
+        """Show every circuit breaker towards the vendors."""
         ...
 
     @operation(
-        "GET",
-        "/audit/verdict",
-        scope=READ,
+        "POST",
+        "/circuits/{circuit}/changes",
+        scope=WRITE,
+        idempotency="optional",
         limit="operations",
+        problems=("not-found",),
+        examples={"circuit": "wms.write", "body": examples.RESET},
+    )
+    async def change_circuit(self, circuit: str, body: CircuitChange) -> Circuit:
+        """Trip a breaker by hand, or give it back to its own judgement; audited."""
+        ...
+
+    @operation("GET", "/audit", scope=READ, limit="operations")
+    async def audit(self, query: AuditQuery) -> AuditPage:
+        """Show the audit record, newest first."""
+        ...
+
+    @operation(
+        "POST",
+        "/audit-verdicts",
+        scope=READ,
+        limit="checks",
         criticality="bulk",
         budget_ms=30_000,
+        examples={"body": {}},
     )
-    async def verify_audit(self) -> AuditVerdict:
-        """Verify every chain of the audit record from its first link."""
+    async def verify_audit(self, body: Verification) -> AuditVerdict:
+        """Verify the whole record: every chain, every line of every timeline."""
         ...

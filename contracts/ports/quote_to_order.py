@@ -237,6 +237,13 @@ class QuoteToOrder(Protocol):
         ...
 
     @operation(
+        "GET", "/exceptions/{exception}", scope=READ, limit="operations", problems=("not-found",)
+    )
+    async def exception(self, exception: str) -> ExceptionView:
+        """Show one exception, open or closed, and what may be done about it."""
+        ...
+
+    @operation(
         "POST",
         "/exceptions/{exception}/remedies",
         scope=WRITE,

@@ -22,7 +22,7 @@ from process_apis.quote_to_order import remedies, story
 from process_apis.quote_to_order.queries import OrderQueries
 from process_apis.quote_to_order.sums import Sums
 from process_apis.quote_to_order.views import view_of
-from runtime.journal.faults import UnknownProcess
+from runtime.journal.faults import UnknownIncident, UnknownProcess
 from runtime.journal.incidents import Category
 from runtime.journal.journal import Journal
 from runtime.journal.process import Process
@@ -135,6 +135,31 @@ class OrderAnswers:
         )
         more = len(found) == query.limit
         return ExceptionPage(exceptions=views, cursor=found[-1].id if more else None)
+
+    async def exception(self, exception: str, call: CallContext) -> ExceptionView:
+        """Answer one exception; refuses not-found, also for another account's."""
+        try:
+            with durably():
+                incident = await self._journal.incident(exception)
+        except UnknownIncident:
+            raise refuse("not-found") from None
+        process = await self.visible(incident.process_id, call)
+        shown = remedies.exception_of(process)
+        if shown is None or shown.id != incident.id:
+            shown = remedies.shown(
+                incident=incident.id,
+                category=incident.category,
+                says=incident.says,
+                opened_at=incident.opened_at,
+                remedies=(),
+            )
+        return ExceptionView(
+            exception=shown,
+            order=process.id,
+            reference=process.reference,
+            customer=process.data.customer,
+            closed_at=incident.closed_at,
+        )
 
     async def totals(self, query: TotalsQuery, call: CallContext) -> Totals:
         """Add up a channel, from what changed since it was last asked.

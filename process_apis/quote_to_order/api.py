@@ -18,6 +18,7 @@ from contracts.ports.quote_to_order import (
     CreditRequest,
     ExceptionPage,
     ExceptionQuery,
+    ExceptionView,
     OrderPage,
     OrderQuery,
     PlaceOrder,
@@ -279,6 +280,10 @@ class QuoteToOrderApi:
     async def exceptions(self, query: ExceptionQuery) -> ExceptionPage:
         """List exceptions, the oldest first; of other accounts none is shown."""
         return await self._answers.exceptions(query, current())
+
+    async def exception(self, exception: str) -> ExceptionView:
+        """Show one exception; another account's is not found."""
+        return await self._answers.exception(exception, current())
 
     async def totals(self, query: TotalsQuery) -> Totals:
         """Add up a channel, to the penny."""

@@ -1,6 +1,5 @@
 """The two kinds of process, put together for the journal."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from contracts.ports.crm import Crm
@@ -11,6 +10,8 @@ from contracts.ports.wms import Wms
 from process_apis.quote_to_order.credits import CreditSteps
 from process_apis.quote_to_order.exposure import Exposure
 from process_apis.quote_to_order.lifecycle import CREDIT, ORDER
+from process_apis.quote_to_order.numbers import findable
+from process_apis.quote_to_order.outlook import credit_outlook, order_outlook
 from process_apis.quote_to_order.queries import CREDIT_KIND, ORDER_KIND, OrderQueries
 from process_apis.quote_to_order.records import CreditRecord, OrderRecord
 from process_apis.quote_to_order.settings import OrderSettings
@@ -25,19 +26,6 @@ from runtime.journal.process import REMEDY, ProcessType
 
 _CREATING: Final = ("accepted", "confirmed", "allocated", "posting")
 """The states whose step creates something that a look-up must find before it is created again."""
-
-ORDER_CALLS: Final[Mapping[str, Mapping[str, int]]] = {
-    "stopped": {"erp": 1, "wms": 1, "crm": 2},
-    "held": {"erp": 1, "wms": 1, "crm": 2},
-    "mispriced": {"erp": 1, "wms": 1, "crm": 2},
-    "not_released": {"wms": 1, "crm": 1},
-    "not_posted": {"erp": 4, "crm": 1},
-    "rollback_incomplete": {"wms": 2, "erp": 2, "crm": 1},
-}
-"""Calls that an order excepted in a state takes to go on, by system, when all goes well: a look-up
-for one in doubt comes on top. A shipment is posted in four: read, lines, post, read again."""
-CREDIT_CALLS: Final[Mapping[str, Mapping[str, int]]] = {"stopped": {"erp": 3}}
-"""A credit memo is created, given its lines, and posted."""
 
 VERSION: Final = 1
 """Raised when stored data changes its meaning; then an upgrade from the version before is due."""
@@ -66,25 +54,24 @@ def process_types(
         inventory=inventory,
     )
     credits_ = CreditSteps(erp=erp, queries=queries, settings=settings)
-    return (
-        ProcessType(
-            name=ORDER_KIND,
-            version=VERSION,
-            data_type=OrderRecord,
-            lifecycle=ORDER,
-            steps=orders.by_state(),
-            on_signal=order_signals(settings.settle_before_undo),
-            settle_after_takeover=dict.fromkeys(_CREATING, settings.settle_after_takeover),
-            vendor_calls=ORDER_CALLS,
-        ),
-        ProcessType(
-            name=CREDIT_KIND,
-            version=VERSION,
-            data_type=CreditRecord,
-            lifecycle=CREDIT,
-            steps=credits_.by_state(),
-            on_signal={REMEDY: credit_remedied, HOLD_CHANGED: no_matter},
-            settle_after_takeover={"matched": settings.settle_after_takeover},
-            vendor_calls=CREDIT_CALLS,
-        ),
+    order = ProcessType(
+        name=ORDER_KIND,
+        version=VERSION,
+        data_type=OrderRecord,
+        lifecycle=ORDER,
+        steps=orders.by_state(),
+        on_signal=order_signals(settings.settle_before_undo),
+        settle_after_takeover=dict.fromkeys(_CREATING, settings.settle_after_takeover),
+        outlook=order_outlook,
     )
+    credit = ProcessType(
+        name=CREDIT_KIND,
+        version=VERSION,
+        data_type=CreditRecord,
+        lifecycle=CREDIT,
+        steps=credits_.by_state(),
+        on_signal={REMEDY: credit_remedied, HOLD_CHANGED: no_matter},
+        settle_after_takeover={"matched": settings.settle_after_takeover},
+        outlook=credit_outlook,
+    )
+    return findable(order), findable(credit)

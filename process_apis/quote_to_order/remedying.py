@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from contracts.canonical.order import OrderRequest
 from process_apis.quote_to_order import goods, news, outcomes
+from process_apis.quote_to_order.amending import amendment
 from process_apis.quote_to_order.lifecycle import ORDER
 from process_apis.quote_to_order.records import (
     OrderRecord,
@@ -144,7 +144,7 @@ def _released_here(process: Process[OrderRecord], signal: Signal) -> OrderAnswer
 
 def _amended(process: Process[OrderRecord], signal: Signal) -> OrderAnswer:
     """The corrected order is checked as a new one would be; the old prices bind nobody."""
-    order = _amendment(signal)
+    order = amendment(process, signal)
     if order is None:
         return Ignore(says=Says(text="The amendment could not be read."))
     return _on(
@@ -162,7 +162,7 @@ def _amended(process: Process[OrderRecord], signal: Signal) -> OrderAnswer:
 
 def _readdressed(process: Process[OrderRecord], signal: Signal) -> OrderAnswer:
     """Only where the goods go can be corrected once the ERP has the order."""
-    order = _amendment(signal)
+    order = amendment(process, signal)
     if order is None or order.ship_to is None:
         return Ignore(says=Says(text="Only the address can be corrected now."))
     return _on(
@@ -172,14 +172,6 @@ def _readdressed(process: Process[OrderRecord], signal: Signal) -> OrderAnswer:
         f"{actor_of(signal)} corrected the address.",
         ship_to=order.ship_to,
     )
-
-
-def _amendment(signal: Signal) -> OrderRequest | None:
-    amendment = signal.data.get("amendment") or {}
-    try:
-        return msgspec.convert(amendment.get("order"), OrderRequest)
-    except msgspec.ValidationError:
-        return None
 
 
 def _amount_accepted(process: Process[OrderRecord], signal: Signal) -> OrderAnswer:

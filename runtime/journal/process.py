@@ -283,6 +283,19 @@ class Step(Protocol[D]):
         ...
 
 
+class Outlook(Struct, frozen=True, kw_only=True):
+    """What going on with a stopped process takes, for the preview of a redrive.
+
+    `looks_up_first`: something of it may have reached another system already. `checks_again`: what
+    it was accepted on is checked again, and may have moved. `calls` are about how many each of our
+    systems is asked, by its name (`erp`).
+    """
+
+    looks_up_first: bool = False
+    checks_again: bool = False
+    calls: Mapping[str, int] = {}
+
+
 class ProcessType(Struct, Generic[D], frozen=True, kw_only=True):
     """One kind of process.
 
@@ -308,6 +321,8 @@ class ProcessType(Struct, Generic[D], frozen=True, kw_only=True):
     """
     vendor_calls: Mapping[str, Mapping[str, int]] = {}
     """Calls that going on from a state takes, by vendor account: for the preview of a redrive."""
+    outlook: Callable[[Process[D]], Outlook] | None = None
+    """The same and more, of one process: for kinds whose state does not tell it all."""
     remedies: Mapping[Category, Remedy] = REMEDIES
     upgrades: Mapping[int, Callable[[dict[str, Any]], D]] = {}
 

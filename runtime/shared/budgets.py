@@ -163,6 +163,7 @@ class SharedAccount(Account):
             waiting_by_lane=dict(zip(LANES, told.waiting, strict=True)),
             paused_seconds=max(0.0, self._told_at + told.paused - now),
             exhausted_in_seconds=told.exhausted_in(self._whole),
+            credits_per_call=self.credits_per_call,
             shared=True,
         )
 

@@ -1,0 +1,1 @@
+"""journal: every durable process, whatever its kind, for the people who keep them moving."""

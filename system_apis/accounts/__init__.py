@@ -1,0 +1,1 @@
+"""Our accounts with the vendors: their budgets, and the breakers before their systems."""

@@ -1,0 +1,157 @@
+"""accounts: what the vendors' accounts allow and whether their systems answer, as they stand here.
+
+Budgets are those of all processes together where the broker counts together; a breaker is this
+process's own judgement of a system.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from contracts.context import current
+from contracts.ports.accounts import (
+    AccountBudget,
+    Budgets,
+    Circuit,
+    CircuitChange,
+    Circuits,
+    SystemName,
+)
+from contracts.problems import refuse
+from runtime.budget import Allowance, BudgetBroker, BudgetStanding
+from runtime.guard import Breaker, Guard
+
+__all__ = ["AccountsApi", "Line"]
+
+log = logging.getLogger("crossdock.circuits")
+
+_CLASSES: Final = ("read", "write")
+"""The classes of operations every vendor has; others show once they have been called."""
+_DAY_SECONDS: Final = 86_400.0
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """How one of our systems is called: under which account, through which guard."""
+
+    system: SystemName
+    account: str
+    guard: Guard
+
+
+class AccountsApi:
+    """Implements `contracts.ports.accounts.Accounts`."""
+
+    def __init__(
+        self,
+        *,
+        lines: tuple[Line, ...],
+        broker: BudgetBroker,
+        allowances: Mapping[str, Allowance],
+    ) -> None:
+        self._lines = lines
+        self._broker = broker
+        self._allowances = allowances
+        self._reasons: dict[str, str] = {}
+
+    async def budgets(self) -> Budgets:
+        """Show every account that is called; one without an allowance is shown without limits."""
+        standing = {one.account: one for one in self._broker.standing()}
+        serves: dict[str, list[SystemName]] = {}
+        for line in self._lines:
+            serves.setdefault(line.account, []).append(line.system)
+        return Budgets(
+            accounts=tuple(
+                _budget(account, tuple(systems), standing.get(account), self._allowances)
+                for account, systems in serves.items()
+            )
+        )
+
+    async def circuits(self) -> Circuits:
+        """Show every breaker, in the order of the systems."""
+        return Circuits(
+            circuits=tuple(
+                self._shown(name, line, breaker) for name, line, breaker in self._breakers()
+            )
+        )
+
+    async def change_circuit(self, circuit: str, body: CircuitChange) -> Circuit:
+        """Trip or reset one; who did and why goes into the log, and the reason is shown."""
+        for name, line, breaker in self._breakers():
+            if name == circuit:
+                call = current()
+                by = call.subject or call.consumer
+                if body.action == "trip":
+                    breaker.trip()
+                    self._reasons[name] = f"{by}: {body.note}" if body.note else by
+                else:
+                    breaker.reset()
+                    self._reasons.pop(name, None)
+                log.warning(
+                    "circuit_changed_by_hand",
+                    extra={"circuit": name, "action": body.action, "by": by, "note": body.note},
+                )
+                return self._shown(name, line, breaker)
+        known = ", ".join(name for name, _, _ in self._breakers())
+        raise refuse("not-found", detail=f"No breaker has this name; there are {known}.")
+
+    def _breakers(self) -> Iterator[tuple[str, Line, Breaker]]:
+        """Every breaker under our name for it, those of the usual classes first."""
+        for line in self._lines:
+            met = (one.name.rpartition(".")[2] for one in line.guard.standing())
+            for kind in dict.fromkeys((*_CLASSES, *met)):
+                yield f"{line.system}.{kind}", line, line.guard.breaker(kind)
+
+    def _shown(self, name: str, line: Line, breaker: Breaker) -> Circuit:
+        told = breaker.standing()
+        state: Literal["closed", "open", "half-open", "forced-open"] = told.state
+        return Circuit(
+            name=name,
+            system=line.system,
+            state="forced-open" if told.held else state,
+            failures=told.failures,
+            retry_in_seconds=round(told.retry_after, 3)
+            if told.state == "open" and not told.held
+            else None,
+            reason=self._reasons.get(name),
+            would_refuse=told.would_refuse,
+        )
+
+
+def _budget(
+    account: str,
+    serves: tuple[SystemName, ...],
+    standing: BudgetStanding | None,
+    allowances: Mapping[str, Allowance],
+) -> AccountBudget:
+    if standing is None:
+        return AccountBudget(
+            account=account, serves=serves, used=0, limit=None, credits_left=None, running=0,
+            waiting=0, waiting_by_lane={}, paused_seconds=0.0, exhausted_in_seconds=None,
+        )  # fmt: skip
+    allowance = allowances[account]
+    return AccountBudget(
+        account=account,
+        serves=serves,
+        used=standing.used,
+        limit=standing.limit,
+        credits_left=standing.credits_left,
+        running=standing.running,
+        waiting=standing.waiting,
+        waiting_by_lane=dict(standing.waiting_by_lane),
+        paused_seconds=standing.paused_seconds,
+        exhausted_in_seconds=standing.exhausted_in_seconds,
+        per_second=_pace(allowance),
+        credits_per_second=None if allowance.bucket is None else allowance.bucket.restore,
+        credits_per_call=standing.credits_per_call,
+        shared=standing.shared,
+        degraded=standing.degraded,
+    )
+
+
+def _pace(allowance: Allowance) -> float | None:
+    """How many calls a second an allowance gives in the long run; None: as many as one likes."""
+    if allowance.windows:
+        return min(window.limit / window.seconds for window in allowance.windows)
+    return None if allowance.daily is None else allowance.daily / _DAY_SECONDS
