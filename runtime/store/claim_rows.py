@@ -90,12 +90,14 @@ _HELD: Final = text(
     " AND holder = ANY(CAST(:holders AS text[])) AND until = :never AND expires_at > :now"
 )
 _TOTALS: Final = text(
-    "SELECT g.n, sum(c.amount) FROM unnest(CAST(:accounts AS text[]), CAST(:readings AS bigint[]))"
-    " WITH ORDINALITY AS g(account, reading, n) JOIN claim c ON c.kind = :kind"
-    " AND c.account = g.account AND c.until >= g.reading AND c.expires_at > :now"
-    " AND NOT (c.until = :never AND c.holder = :without)"
-    " GROUP BY g.n"
+    "SELECT g.n, s.units FROM unnest(CAST(:accounts AS text[]), CAST(:readings AS bigint[]))"
+    " WITH ORDINALITY AS g(account, reading, n), LATERAL ("
+    " SELECT sum(c.amount) AS units FROM claim c WHERE c.kind = :kind AND c.account = g.account"
+    " AND c.until >= g.reading AND c.expires_at > :now"
+    " AND NOT (c.until = :never AND c.holder = :without)) AS s"
+    " WHERE s.units IS NOT NULL"
 )
+"""Lateral, so that each account is one look into the index whatever is known of the table."""
 _END_ALL: Final = text(
     "UPDATE claim SET until = :until, expires_at = :never"
     " WHERE kind = :kind AND holder = :holder AND until = :never AND expires_at > :now"

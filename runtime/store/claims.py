@@ -165,7 +165,8 @@ class Claims:
         What the holder `without` holds is left out.
         """
         now = self._now()
-        asked = {a: NEVER if at is None else to_micros(at) for a, at in readings.items()}
+        instants = {at: NEVER if at is None else to_micros(at) for at in set(readings.values())}
+        asked = {account: instants[at] for account, at in readings.items()}
         if self._book is not None:
             found = self._book.totals(asked, now, without)
         else:

@@ -310,5 +310,3 @@ claim = Table(
 )
 Index("claim_account", claim.c.kind, claim.c.account, claim.c.until)
 Index("claim_holder", claim.c.kind, claim.c.holder, claim.c.until)
-Index("claim_expiry", claim.c.kind, claim.c.expires_at)
-Index("claim_until", claim.c.kind, claim.c.until)

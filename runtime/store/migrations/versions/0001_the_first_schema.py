@@ -44,9 +44,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("claim", schema=None) as batch_op:
         batch_op.create_index("claim_account", ["kind", "account", "until"], unique=False)
-        batch_op.create_index("claim_expiry", ["kind", "expires_at"], unique=False)
         batch_op.create_index("claim_holder", ["kind", "holder", "until"], unique=False)
-        batch_op.create_index("claim_until", ["kind", "until"], unique=False)
 
     op.create_table(
         "delivery",
@@ -325,9 +323,7 @@ def downgrade() -> None:
     ):
         op.drop_table(table)
     with op.batch_alter_table("claim", schema=None) as batch_op:
-        batch_op.drop_index("claim_until")
         batch_op.drop_index("claim_holder")
-        batch_op.drop_index("claim_expiry")
         batch_op.drop_index("claim_account")
 
     op.drop_table("claim")
