@@ -5,6 +5,7 @@ here they are faults, so that every hop agrees on what was said.
 """
 
 import json
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +15,24 @@ from gateway.faults import pointer_of
 
 DEEPEST: Final = 32
 """Levels of nesting accepted; the deepest contract has six."""
-_decode = msgspec.json.Decoder().decode
+
+
+def _exact(text: str) -> float:
+    """Read a number with a point or an exponent; refuse what a double cannot say again.
+
+    Else a reader of decimals and a reader of doubles would read two amounts (RFC 7493, 2.2).
+    """
+    number = float(text)
+    try:
+        exact = Decimal(text) == Decimal(repr(number))
+    except ArithmeticError:  # an exponent beyond what even a decimal holds
+        exact = False
+    if not exact:
+        raise ValueError("more than a double holds")
+    return number
+
+
+_decode = msgspec.json.Decoder(float_hook=_exact).decode
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -26,10 +44,11 @@ def parse(raw: bytes) -> Any:
         raise refuse("malformed-request", detail="The JSON is nested too deeply.") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
         raise refuse("malformed-request", detail="The body is not valid JSON.") from None
-    members = _members(document, 1)
-    if members != raw.count(b":"):
+    colons = _colons(document, 1)
+    if colons != raw.count(b":") or b"\\u" in raw:
         # Colons stand between names and values and inside strings, nowhere else (RFC 8259). As
-        # many colons as members read: no name came twice. Otherwise look closely.
+        # many as were read: no name came twice. Otherwise, or where one may have been written as
+        # an escape, look closely.
         _refuse_duplicates(raw)
     return document
 
@@ -39,20 +58,22 @@ def canonical(document: Any) -> bytes:
     return _encode(document)
 
 
-def _members(node: Any, depth: int) -> int:
-    """Count the members of all objects; refuse too deep a nesting."""
+def _colons(node: Any, depth: int) -> int:
+    """Count the members of all objects and the colons of all strings; refuse too deep a nesting."""
     if depth > DEEPEST:
         raise refuse("malformed-request", detail=f"The JSON is nested more than {DEEPEST} deep.")
     count = 0
+    values = node
     if isinstance(node, dict):
-        count = len(node)
-        for each in node.values():
-            if isinstance(each, (dict, list)):
-                count += _members(each, depth + 1)
-    elif isinstance(node, list):
-        for each in node:
-            if isinstance(each, (dict, list)):
-                count += _members(each, depth + 1)
+        count = len(node) + "".join(node).count(":")
+        values = node.values()
+    elif not isinstance(node, list):
+        return node.count(":") if isinstance(node, str) else 0
+    for each in values:
+        if isinstance(each, str):
+            count += each.count(":")
+        elif isinstance(each, (dict, list)):
+            count += _colons(each, depth + 1)
     return count
 
 
@@ -63,6 +84,8 @@ class _Pairs(list[tuple[str, Any]]):
 def _refuse_duplicates(raw: bytes) -> None:
     try:
         written = json.loads(raw, object_pairs_hook=_Pairs)
+    except RecursionError:  # what an earlier value of the same name hid from `_colons`
+        raise refuse("malformed-request", detail="The JSON is nested too deeply.") from None
     except ValueError:
         raise refuse("malformed-request", detail="The body is not valid JSON.") from None
     faults: list[Fault] = []
