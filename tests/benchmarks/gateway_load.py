@@ -1,0 +1,88 @@
+"""Load on a program over HTTP/1.1 keep-alive, by h2load: as fast as it goes, or at a rate."""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from tests.benchmarks.debian import Programs
+
+_WAITING = 32
+_AT_A_RATE = 16
+_MICRO = 1e6
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """What one program did in one turn: calls answered well, seconds, and its own CPU seconds."""
+
+    calls: int
+    seconds: float
+    cpu_seconds: float
+
+    @property
+    def a_second(self) -> float:
+        """Calls a second, as the callers saw it; others on the machine take from it."""
+        return self.calls / self.seconds
+
+    @property
+    def cpu_micros(self) -> float:
+        """Microseconds of CPU a call: one core divided by it is what the program can do."""
+        return self.cpu_seconds / self.calls * _MICRO
+
+
+class Latencies(msgspec.Struct, frozen=True, kw_only=True):
+    """Milliseconds from sending to the answer, at a rate that does not wait for answers."""
+
+    a_second: float
+    p50: float
+    p99: float
+
+
+def flat_out(programs: Programs, url: str, token: str, *, core: int, seconds: float) -> int:
+    """Call over 32 connections, each as soon as it is answered; answer the calls that went well."""
+    said = _h2load(programs, url, token, core, ["-c", str(_WAITING), "-D", f"{seconds:g}"])
+    return _well(said)
+
+
+def at_a_rate(
+    programs: Programs, url: str, token: str, *, core: int, rate: float, seconds: float
+) -> Latencies:
+    """Call at a rate over 16 connections, whatever is answered; answer how long each took."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "calls"
+        each = max(1, round(rate / _AT_A_RATE))
+        paced = ["-c", str(_AT_A_RATE), "-D", f"{seconds:g}", "--rps", str(each)]
+        said = _h2load(programs, url, token, core, [*paced, "--log-file", str(log)])
+        took = sorted(int(line.split()[2]) / 1e3 for line in log.read_text().splitlines())
+    _well(said)
+    return Latencies(a_second=len(took) / seconds, p50=_at(took, 0.5), p99=_at(took, 0.99))
+
+
+def _at(took: list[float], share: float) -> float:
+    return took[min(len(took) - 1, int(len(took) * share))]
+
+
+def _h2load(
+    programs: Programs, url: str, token: str, core: int, arguments: list[str]
+) -> dict[str, str]:
+    command = [
+        "taskset", "-c", str(core), programs.h2load, "--h1", "-t", "1", *arguments,
+        "-H", f"authorization: Bearer {token}", url,
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, env=dict(programs.environment()), capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(f"h2load: {done.stderr[-500:]}")
+    lines = (line.partition(":") for line in done.stdout.splitlines())
+    return {name: rest.strip() for name, _, rest in lines}
+
+
+def _well(said: dict[str, str]) -> int:
+    """The calls answered 2xx; any other answer would make the figure a lie."""
+    counts = {part.split()[1]: int(part.split()[0]) for part in said["status codes"].split(",")}
+    if counts["4xx"] or counts["5xx"] or not counts["2xx"]:
+        raise SystemExit(f"not every call was answered well: {said['status codes']}")
+    return counts["2xx"]
