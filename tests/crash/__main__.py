@@ -20,6 +20,7 @@ CAMPAIGNS = {
     "A3": "tests.crash.wire",
     "A4": "tests.crash.keys",
     "A5": "tests.crash.saga",
+    "A6": "tests.crash.exceptions",
     "A9": "tests.crash.upgrades",
     "E5": "tests.crash.reconcile",
 }

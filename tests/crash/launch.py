@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from contracts import context
+from contracts.canonical.money import Money, line_amount, zero
 from contracts.ports.erp import ErpOrder, PlaceErpOrder
 from contracts.ports.quote_to_order import PlaceOrder
 from deploy.apart import work
@@ -68,6 +69,35 @@ class KeylessOrders(_Wrapped):
             return await self._inner.place(body)
 
 
+class Pretender(_Wrapped):
+    """Says of an order that the ERP refused before that it is there now, and places nothing."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        self._refused: set[str] = set()
+
+    async def place_order(self, body: PlaceErpOrder) -> ErpOrder:
+        from contracts.outcomes import CallFailedError, Rejected
+
+        if body.reference in self._refused:
+            net = zero(body.currency)
+            for line in body.lines:
+                assert line.unit_price is not None, "every line is priced before it is placed"
+                amount = line_amount(line.unit_price.amount, line.quantity, body.currency)
+                net += Money(amount=amount, currency=body.currency)
+            return ErpOrder(
+                id=token_hex(16), number="S-ORD0", reference=body.reference,
+                customer=body.customer, net_amount=net, gross_amount=net, found=False,
+                state="open",
+            )  # fmt: skip
+        try:
+            return await self._inner.place_order(body)
+        except CallFailedError as failed:
+            if isinstance(failed.failure, Rejected):
+                self._refused.add(body.reference)
+            raise
+
+
 class ForgetfulWarehouse(_Wrapped):
     """Says that a fulfilment order is taken back, and leaves it where it is."""
 
@@ -78,6 +108,7 @@ class ForgetfulWarehouse(_Wrapped):
 
 
 DEFECTS = {
+    "pretends-on-retry": Parts(erp=Pretender),
     "forgets-the-warehouse": Parts(wms=ForgetfulWarehouse),
     "careless-connector": Parts(erp=CarelessConnector),
     "acknowledge-before-commit": Parts(journal=HastyJournal),

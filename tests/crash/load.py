@@ -26,6 +26,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     body: bytes
     attempts: int
+    seconds: float = 0.0
 
 
 class Caller:
@@ -69,7 +70,12 @@ class Caller:
         }
 
     async def place(
-        self, key: str, *, payload: bytes | None = None, give_up_after: float = 30.0
+        self,
+        key: str,
+        *,
+        payload: bytes | None = None,
+        give_up_after: float = 30.0,
+        wait: int = 0,
     ) -> Told:
         """Place one order under a key, repeating it until answered or the patience ends."""
         payload = payload or msgspec.json.encode(self.an_order())
@@ -79,15 +85,16 @@ class Caller:
         try:
             while time.monotonic() - started < give_up_after:
                 attempts += 1
-                answer = await self._once(key, payload)
+                answer = await self._once(key, payload, wait)
                 if answer is not None:
-                    return self._remember(key, answer, attempts)
+                    seconds = time.monotonic() - started
+                    return self._remember(key, answer, attempts, seconds)
                 await asyncio.sleep(0.02 + self._chance.random() * 0.05)
             return self._remember(key, (0, b""), attempts)
         finally:
             self.in_flight -= 1
 
-    async def _once(self, key: str, payload: bytes) -> tuple[int, bytes] | None:
+    async def _once(self, key: str, payload: bytes, wait: int) -> tuple[int, bytes] | None:
         try:
             if self._token is None:
                 self._token = await self._sign_in()
@@ -96,6 +103,7 @@ class Caller:
                     "authorization": f"Bearer {self._token}",
                     "idempotency-key": key,
                     "content-type": "application/json",
+                    **({"prefer": f"wait={wait}"} if wait else {}),
                 }
             )
             response = await request.body_bytes(payload).build().send()
@@ -148,12 +156,16 @@ class Caller:
         response = await request.build().send()
         return (await response.json())["access_token"]
 
-    def _remember(self, key: str, answer: tuple[int, bytes], attempts: int) -> Told:
+    def _remember(
+        self, key: str, answer: tuple[int, bytes], attempts: int, seconds: float = 0.0
+    ) -> Told:
         status, body = answer
         amount = ""
         if status in (200, 201, 202):
             amount = msgspec.json.decode(body)["netAmount"]["amount"]
-        told = Told(key=key, amount=amount, status=status, body=body, attempts=attempts)
+        told = Told(
+            key=key, amount=amount, status=status, body=body, attempts=attempts, seconds=seconds
+        )
         self._write(event="told", key=key, status=status, amount=amount, attempts=attempts)
         self.told[key] = told
         return told
@@ -181,7 +193,7 @@ class Operator:
         found: list[str] = []
         cursor = ""
         while True:
-            page = await self._call("GET", f"/operations/v1/exceptions?limit=200{cursor}")
+            page = await self.call("GET", f"/operations/v1/exceptions?limit=200{cursor}")
             found += [one["exception"]["id"] for one in page["exceptions"]]
             if not page.get("cursor"):
                 return found
@@ -192,13 +204,14 @@ class Operator:
         self._keys += 1
         path = f"/operations/v1/exceptions/{exception}/remedies"
         body = {"action": action, "note": "The campaign is over"}
-        await self._call("POST", path, body, key=f"remedy-{id(self)}-{self._keys}")
+        await self.call("POST", path, body, key=f"remedy-{id(self)}-{self._keys}")
 
     async def state(self, order: str) -> str:
         """How an order stands on the commercial axis."""
-        return (await self._call("GET", f"/sales/v1/orders/{order}"))["commercial"]
+        return (await self.call("GET", f"/sales/v1/orders/{order}"))["commercial"]
 
-    async def _call(self, method: str, path: str, body: object = None, key: str = "") -> dict:
+    async def call(self, method: str, path: str, body: object = None, key: str = "") -> dict:
+        """Call the gateway as the operator; the body of the answer."""
         if self._token is None:
             self._token = await self._sign_in()
         request = self._stage.client.request(method, self._stage.gateway + path).headers(
