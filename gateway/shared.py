@@ -7,7 +7,9 @@ that its trouble is paid for by the calls under way when it began and by no othe
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain, repeat
+from types import TracebackType
 from typing import Any, Final
 
 from gateway.config import Window
@@ -15,24 +17,39 @@ from gateway.policies.idempotency import Claimed
 from gateway.policies.quota import Spent
 from gateway.records import Records
 
-_TIMEOUT_SECONDS: Final = 0.08
-_CONNECT_SECONDS: Final = 0.2
-_CONNECTIONS: Final = 16
-"""Calls share few connections: a script takes some ten microseconds of the server's time."""
-_AGAIN_SECONDS: Final = 0.5
-"""Between two attempts to find Redis well again."""
+_PATIENCE_SECONDS: Final = 0.08
+"""How long Redis may say nothing to anybody before it is taken for gone."""
+_LATE_SECONDS: Final = 0.01
+_TIMEOUT_SECONDS: Final = 2.0
+"""A connection's own time-out, for what our patience does not reach."""
+_CONNECTIONS: Final = 8
+"""Calls share few connections, all made before they are needed: making one takes longer than many
+scripts, and a burst that made them would look like a Redis that says nothing."""
+_AGAIN_SECONDS: Final = (0.05, 0.1, 0.2, 0.5)
+"""Before each attempt to find Redis well again; the last for all that follow."""
 
 _PULSE_KEY: Final = "crossdock:pulse"
+_MOST_OWED: Final = 5_000
+"""More values than that a script does not take at once."""
 PULSE: Final = "redis.call('SET', KEYS[1], 1, 'PX', 5000) return 1"
 """A write: a replica and a full server answer reads, and are of no use here."""
 
 SPEND: Final = """
 -- All windows admit and count, or none counts. One log per window, newest first, in microseconds
 -- of the server's own clock: gateways' clocks do not matter. A call that costs more than one is
--- logged as often as it costs.
+-- logged as often as it costs. What a gateway owes from a time without us is counted first.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local cost = tonumber(ARGV[1])
+local owed = tonumber(ARGV[#ARGV])
+if owed > 0 then
+  local late = {}
+  for i = 1, owed do late[i] = string.format('%.0f', now) end
+  for i = 1, #KEYS do
+    redis.call('LPUSH', KEYS[i], unpack(late))
+    redis.call('EXPIRE', KEYS[i], ARGV[2 * i + 1] + 1)
+  end
+end
 local binding, tightest, wait, left_of, reset_of = 1, 2, 0, {}, {}
 local admitted = 1
 for i = 1, #KEYS do
@@ -81,6 +98,46 @@ return 1
 """
 
 
+class _Patience:
+    """Waits as long as Redis is heard, and a little longer.
+
+    It begins anew when another call has been answered meanwhile (this one stands in line), or when
+    it was our own event loop that stood still (the answer may lie there unread).
+    """
+
+    __slots__ = ("_due", "_heard", "_loop", "_timeout", "_timer")
+
+    def __init__(self, heard: Callable[[], float]) -> None:
+        self._heard = heard
+
+    async def __aenter__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timeout = asyncio.timeout(None)
+        await self._timeout.__aenter__()
+        self._arm()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        await self._timeout.__aexit__(kind, error, trace)
+
+    def _arm(self) -> None:
+        self._due = self._loop.time() + _PATIENCE_SECONDS
+        self._timer = self._loop.call_at(self._due, self._over)
+
+    def _over(self) -> None:
+        now = self._loop.time()
+        heard = self._heard() > self._due - _PATIENCE_SECONDS
+        if heard or now - self._due > _LATE_SECONDS:
+            self._arm()
+        else:
+            self._timeout.reschedule(now)
+
+
 class SharedState:
     """Redis, asked with scripts only and never waited for long."""
 
@@ -90,6 +147,8 @@ class SharedState:
         self._client: Any = None
         self._scripts: dict[str, Any] = {}
         self._gone = False
+        self._heard = float("-inf")
+        self._owed: dict[str, int] = {}
         self._seeking: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -105,13 +164,21 @@ class SharedState:
         pool = BlockingConnectionPool.from_url(
             self._url,
             socket_timeout=_TIMEOUT_SECONDS,
-            socket_connect_timeout=_CONNECT_SECONDS,
+            socket_connect_timeout=_TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 0),
             max_connections=_CONNECTIONS,
             timeout=_TIMEOUT_SECONDS,
         )
         self._client = Redis.from_pool(pool)
         await self.run(PULSE, [_PULSE_KEY], [])
+        if not self._gone:
+            with contextlib.suppress(Exception):  # the next call finds out what is wrong
+                await self._warm()
+
+    async def _warm(self) -> None:
+        """Make every connection, by asking over all of them at once."""
+        pulse = self._script(PULSE)
+        await asyncio.gather(*(pulse(keys=[_PULSE_KEY], args=[]) for _ in range(_CONNECTIONS)))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -129,8 +196,11 @@ class SharedState:
         """Count one call for all gateways; None when Redis is gone."""
         keys = [f"crossdock:quota:{{{key}}}:{each.seconds}" for each in windows]
         numbers = [number for each in windows for number in (each.quota, each.seconds)]
-        found = await self.run(SPEND, keys, [cost, *numbers])
+        owed = self._owed.pop(key, 0)
+        found = await self.run(SPEND, keys, [cost, *numbers, owed])
         if found is None:
+            if owed:
+                self.owe(key, owed)
             return None
         admitted, binding, remaining, reset = (int(each) for each in found)
         return Spent(
@@ -139,6 +209,10 @@ class SharedState:
             remaining=remaining,
             reset_seconds=reset / 1_000_000,
         )
+
+    def owe(self, key: str, cost: int) -> None:
+        """Remember what was admitted without Redis: it is counted when Redis is there again."""
+        self._owed[key] = min(self._owed.get(key, 0) + cost, _MOST_OWED)
 
     async def claim(self, scope: str, key: str, fingerprint: str, seconds: float) -> Claimed:
         """Claim a key; with Redis gone every claim is granted, the tier below is keyed too."""
@@ -166,13 +240,16 @@ class SharedState:
         if self._client is None or self._gone:
             return None
         try:
-            return await self._script(script)(keys=keys, args=arguments)
+            async with _Patience(lambda: self._heard):
+                answer = await self._script(script)(keys=keys, args=arguments)
         except Exception as error:  # noqa: BLE001  dead, hung, read-only or full: all are "gone"
             if "WRONGTYPE" in str(error):  # a script names its own line before it
                 await self._cleared(keys)
             else:
                 self._lost(error)
             return None
+        self._heard = asyncio.get_running_loop().time()
+        return answer
 
     async def _cleared(self, keys: list[str]) -> None:
         """Remove what is under our names and not ours: the next call begins anew."""
@@ -191,10 +268,12 @@ class SharedState:
 
     async def _seek(self) -> None:
         """Try until Redis takes a write again."""
-        while True:
-            await asyncio.sleep(_AGAIN_SECONDS)
+        for seconds in chain(_AGAIN_SECONDS, repeat(_AGAIN_SECONDS[-1])):
+            await asyncio.sleep(seconds)
             try:
-                await self._script(PULSE)(keys=[_PULSE_KEY], args=[])
+                async with _Patience(lambda: self._heard):
+                    await self._script(PULSE)(keys=[_PULSE_KEY], args=[])
+                await self._warm()
             except Exception:  # noqa: BLE001, S112  as in `run`; said once, when it was lost
                 continue
             self._gone = False

@@ -52,6 +52,9 @@ class Meter(Protocol):
     async def spend(self, key: str, windows: Sequence[Window], cost: int = 1) -> Spent | None:
         """Count one call that costs `cost`; None when the meter cannot be reached."""
 
+    def owe(self, key: str, cost: int) -> None:
+        """Remember a call that was admitted while the meter could not be reached."""
+
 
 class LocalMeter:
     """Sliding logs in this process."""
@@ -241,7 +244,10 @@ class Quota:
         if spent is None:
             # Gone: a share of our own keeps the sum of all gateways within the plan. What was
             # admitted here lately counts against it, so that losing Redis is no second helping.
-            return _verdict(call, self._local.spend(key, share, cost), limit, windows)
+            spent = self._local.spend(key, share, cost)
+            if spent.admitted and self._shared is not None:
+                self._shared.owe(key, cost)
+            return _verdict(call, spent, limit, windows)
         if spent.admitted:
             self._local.note(key, share, cost)
         return _verdict(call, spent, limit, windows)
