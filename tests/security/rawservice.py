@@ -42,9 +42,18 @@ class RawService:
         self.garbage: list[bytes] = []
         self.answer: Callable[[Taken], bytes] = lambda _: OK
         self.port = 0
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def close(self) -> None:
+        """Hang up on everybody and wait until the connections have noticed."""
+        for writer in self._writers:
+            writer.transport.abort()
+        while self._writers:  # noqa: ASYNC110  a handful of turns of the loop
+            await asyncio.sleep(0)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take one connection."""
+        self._writers.add(writer)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 try:
@@ -58,6 +67,7 @@ class RawService:
                 await writer.drain()
                 if b"connection: close" in answer.split(b"\r\n\r\n", 1)[0].lower():
                     break
+        self._writers.discard(writer)
         writer.close()
 
 
@@ -119,3 +129,4 @@ async def raw_service() -> AsyncIterator[RawService]:
         yield service
     finally:
         server.close()
+        await service.close()
