@@ -18,6 +18,7 @@ RedriveAction = Literal["retry", "amend", "cancel"]
 ItemOutcome = Literal["applied", "skipped", "failed"]
 _Id = Annotated[str, msgspec.Meta(max_length=64)]
 _Cursor = Annotated[str, msgspec.Meta(max_length=200)]
+_PLACE = r"^[0-9]{1,18}\.[0-9]{1,18}\.[!-~]{1,100}$"
 _Word = Annotated[str, msgspec.Meta(max_length=64)]
 
 
@@ -153,7 +154,7 @@ class StartRedrive(Canonical, frozen=True, kw_only=True):
     selection: RedriveSelection
     action: RedriveAction
     note: Text
-    rate: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 10.0
+    rate: Annotated[float, msgspec.Meta(ge=0.001, le=1000)] = 10.0
     amendment: dict[str, Any] | None = None
 
 
@@ -195,7 +196,7 @@ class ItemQuery(Canonical, frozen=True, kw_only=True):
     """Which of a redrive's exceptions are wanted, in the order they are taken."""
 
     outcome: ItemOutcome | None = None
-    cursor: _Cursor | None = None
+    cursor: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,9}$")] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
 
 
@@ -272,7 +273,7 @@ class AuditQuery(Canonical, frozen=True, kw_only=True):
     """
 
     actor: _Word | None = None
-    cursor: _Cursor | None = None
+    cursor: Annotated[str, msgspec.Meta(pattern=_PLACE)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
 
 

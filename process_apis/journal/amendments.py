@@ -14,8 +14,8 @@ __all__ = ["check"]
 def check(patch: Mapping[str, Any] | None, *, is_for_amending: bool) -> None:
     """Refuse a patch where none is wanted, none where one is, and one that no order can take.
 
-    Refuses invalid-request with every fault at once. What only an order can tell (an item that the
-    ERP does not have) is found when that order is checked again.
+    Refuses remedy-not-allowed with every fault at once. What only an order can tell (an item
+    that the ERP does not have) is found when that order is checked again.
     """
     if not is_for_amending:
         if patch is not None:
@@ -49,4 +49,4 @@ def _faults(name: str, value: Any) -> list[Fault]:
 
 
 def _refusal(faults: list[Fault]) -> ProblemError:
-    return refuse("invalid-request", errors=faults)
+    return refuse("remedy-not-allowed", errors=faults)

@@ -60,7 +60,9 @@ class Scene:
     """
 
     of: Mapping[str, Sequence[Any]]
-    minted: frozenset[str] = frozenset({"order", "exception", "number"})
+    minted: frozenset[str] = frozenset(
+        {"order", "exception", "number", "process", "redrive", "sweep"}
+    )
 
     def put_into_path(self, path: str, values: dict[str, Any], random: Random) -> dict[str, Any]:
         """Answer path parameters of what there is."""
