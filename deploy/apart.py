@@ -8,9 +8,10 @@ from outside.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from contracts.events.taxonomy import RecordChanged
 from contracts.governance.openapi import blessed
 from contracts.versions import supported
 from deploy.assembly import (
@@ -34,15 +35,18 @@ from deploy.tiers import (
     experience_over,
     systems,
 )
+from gateway.application import Gateway
 from gateway.call import ConfigFault
-from gateway.config import ConfigError
+from gateway.config import ConfigError, reference
 from gateway.fetching import Fetcher
 from gateway.gateway import build_gateway
 from gateway.records import Lines
 from gateway.server import serve as listen
 from gateway.upstreams import Forwarder, Upstream
+from process_apis.propagation.caches import Invalidations
 from runtime.journal.journal import Journal
 from runtime.rest.routes import application, router_for
+from runtime.shared.state import SharedState
 from runtime.store.engine import Store
 from runtime.telemetry import configure_logs
 
@@ -157,9 +161,13 @@ async def serve_gateway(settings: Settings, *, on_ready: OnReady) -> None:
         fetch=Fetcher(),
         tracing=around.tracing,
     )
+    shared, caches = _invalidations(around, gateway)
     store.open()
     if around.tracing is not None:
         around.tracing.start()
+    if shared is not None:
+        await shared.open()
+    listening = asyncio.create_task(lasting(caches.run))
     await gateway.startup()
     try:
         await listen(
@@ -167,10 +175,28 @@ async def serve_gateway(settings: Settings, *, on_ready: OnReady) -> None:
             on_listening=on_ready,
         )  # fmt: skip
     finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
         await gateway.shutdown()
+        if shared is not None:
+            await shared.close()
         store.close()
         if around.tracing is not None:
             await around.tracing.stop()
+
+
+def _invalidations(
+    around: Surroundings, gateway: Gateway
+) -> tuple[SharedState | None, Invalidations]:
+    """What tells the gateway's copies that something changed, with Redis between the processes."""
+    edge = around.configured.gateway.gateway
+    shared = None if edge.redis is None else SharedState(reference(edge.redis), clock=around.clock)
+
+    def forget(changes: Iterable[RecordChanged]) -> None:
+        for entity in {change.entity for change in changes}:
+            gateway.lasting.copies.invalidate(entity)
+
+    return shared, Invalidations([forget], shared)
 
 
 def _begin(settings: Settings, parts: Parts = Parts()) -> Surroundings:  # noqa: B008  # immutable, and empty

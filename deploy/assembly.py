@@ -8,12 +8,13 @@ is how a campaign plants a defect and how a test hands in a world of its own.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from importlib import import_module
 from random import Random, SystemRandom
 from typing import Any, BinaryIO, Final
 
+from contracts.events.taxonomy import RecordChanged
 from contracts.governance.openapi import blessed
 from contracts.versions import ApiVersion, retired, supported
 from deploy.jobs import Job, lasting
@@ -75,6 +76,7 @@ class System:
         self.gateway = self._gateway(
             around, {**channels.apis, **self.processes.apis, **self.connectors.apis}
         )
+        self.processes.on_doubt.append(self._forget_copies)
 
     def _gateway(self, around: Surroundings, behind: Mapping[str, object]) -> Gateway:
         served: Any = application([router_for(api, behind[api.name]) for api in supported()])
@@ -92,6 +94,11 @@ class System:
             tracing=around.tracing,
             retired={api.path.removeprefix("/"): _stage(api) for api in retired()},
         )
+
+    def _forget_copies(self, changes: Iterable[RecordChanged]) -> None:
+        """What changed is not answered from the gateway's copies any more."""
+        for entity in {change.entity for change in changes}:
+            self.gateway.lasting.copies.invalidate(entity)
 
     async def start(self) -> None:
         """Open the store, go on with what an earlier process left, and begin to work."""

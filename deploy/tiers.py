@@ -5,7 +5,8 @@ adapter can be replaced by a keyword (`Parts`), which is how a campaign plants a
 """
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final, Protocol
@@ -14,6 +15,7 @@ import msgspec
 from pyreqwest.client import Client, ClientBuilder
 
 from contracts.canonical.documents import Shipment
+from contracts.events.taxonomy import RecordChanged
 from contracts.ports.accounts import Accounts
 from contracts.ports.crm import Crm
 from contracts.ports.erp import Erp
@@ -37,6 +39,8 @@ from process_apis.pricing_credit.promises import Promises
 from process_apis.pricing_credit.records import Records
 from process_apis.pricing_credit.refreshing import Refresher
 from process_apis.propagation.build import Propagation
+from process_apis.propagation.caches import Invalidations
+from process_apis.propagation.streams import EventStreams
 from process_apis.quote_to_order.book import OrderBook
 from process_apis.quote_to_order.build import QuoteToOrder
 from process_apis.quote_to_order.shared_exposure import exposure_over
@@ -252,10 +256,20 @@ class ProcessTier:
             erp=below.erp, wms=below.wms, store=self.store, settings=configured.propagation,
             clock=clock, renewals={} if subscriptions is None else subscriptions.renewals,
         )  # fmt: skip
+        edge = configured.gateway.gateway
+        self.shared = (
+            None if edge.redis is None else SharedState(reference(edge.redis), clock=clock)
+        )
+        self.on_doubt: list[Callable[[Iterable[RecordChanged]], object]] = [self.records.doubt]
+        self.caches = Invalidations(self.on_doubt, self.shared)
+        subscribers = [*built.subscribers, self.caches.subscriber()]
+        if self.shared is not None:
+            streams = EventStreams(self.shared, length=configured.propagation.stream_length)
+            subscribers.append(streams.subscriber())
         self.journal: Journal = parts.journal(
             Journal(
                 store=self.store, types=(*built.types, *self.propagation.types),
-                subscribers=built.subscribers, clock=clock,
+                subscribers=subscribers, clock=clock,
                 random=around.random, node=around.settings.node,
                 crash_points=around.crash_points,
             )
@@ -276,7 +290,7 @@ class ProcessTier:
         self.webhooks = Notifications(
             configured.systems,
             deal_won=self._orders.deal_won,
-            doubt=self.records.doubt,
+            doubt=self.caches.announce,
             intake=self.propagation.intake,
             clock=clock,
             heard=self.propagation.watchdog.heard,
@@ -284,15 +298,16 @@ class ProcessTier:
             package_told=below.heard_package,
             wms_secrets=secrets_of_wms,
         )
-        self.jobs: list[Job] = [Refresher(self.records, configured.pricing).run]
+        self.jobs: list[Job] = [Refresher(self.records, configured.pricing).run, self.caches.run]
         if working:
+            missed = partial(self.propagation.watchdog.expected, "salesforce.deals")
             holding = Holding(self.store, holder=self.journal.new_holder(), clock=clock)
             self.jobs += [
                 alone(forgetting(self.journal), "forgetting", holding, self.store),
                 alone(self._orders.mend_exposure, "credit claims", holding, self.store),
                 alone(self.reconciliation.run, "reconciliation", holding, self.store),
                 alone(self.inventory.run, "reservations", holding, self.store),
-                alone(built.deal_watch(self.journal).run, "deals", holding, self.store),
+                alone(built.deal_watch(self.journal, missed).run, "deals", holding, self.store),
                 alone(erp_watch.run, "erp-watch", holding, self.store),
                 alone(wms_watch.run, "wms-watch", holding, self.store),
                 self.propagation.watchdog.run,
@@ -313,6 +328,8 @@ class ProcessTier:
     async def start(self) -> None:
         """Open the store, go on with what an earlier process left, and begin to work."""
         self.store.open()
+        if self.shared is not None:
+            await self.shared.open()
         await self.journal.open()
         await self.inventory.open()
         await self._orders.fill_exposure()
@@ -324,6 +341,8 @@ class ProcessTier:
         await self.reconciliation.close()
         if self.worker is not None:
             await self.worker.drain(drain)
+        if self.shared is not None:
+            await self.shared.close()
 
     def close(self) -> None:
         """Close the store, once nothing needs it any more."""

@@ -56,8 +56,9 @@ class Invalidations:
     """Tells everybody who keeps copies what not to trust any more."""
 
     def __init__(self, listeners: Sequence[Doubt], shared: Shared | None = None) -> None:
-        self._listeners = tuple(listeners)
+        self._listeners = listeners
         self._shared = shared
+        self._announcing: set[asyncio.Task[None]] = set()
         self._listens = False
         self._own: set[bytes] = set()
 
@@ -86,6 +87,16 @@ class Invalidations:
         told = tuple(changes)
         for listener in self._listeners:
             listener(told)
+
+    def announce(self, changes: Iterable[RecordChanged]) -> None:
+        """Tell this process now, and the others in a moment: for who cannot wait for Redis."""
+        told = tuple(changes)
+        if self._shared is None:
+            self.doubt(told)
+            return
+        task = asyncio.get_running_loop().create_task(self.tell(told))
+        self._announcing.add(task)
+        task.add_done_callback(self._announcing.discard)
 
     async def tell(self, changes: Iterable[RecordChanged]) -> None:
         """Tell this process and, with Redis, the others."""

@@ -1,5 +1,6 @@
 """Putting quote-to-order together: first what the journal must know, then what needs it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from contracts.ports.crm import Crm
@@ -87,12 +88,18 @@ class QuoteToOrder:
             mint=journal.mint,
         )
 
-    def deal_watch(self, journal: Journal) -> DealWatch:
-        """Answer the backstop for notifications of won deals; to be run as a task."""
+    def deal_watch(
+        self, journal: Journal, missed: Callable[[], object] = lambda: None
+    ) -> DealWatch:
+        """Answer the backstop for notifications of won deals; to be run as a task.
+
+        `missed` is called for each deal that nobody had told of before it was looked for.
+        """
         return DealWatch(
             crm=self._crm,
             journal=journal,
             clock=self._clock,
             mint=journal.mint,
             settings=self._settings,
+            missed=missed,
         )

@@ -93,7 +93,9 @@ class DealWatch:
         clock: Clock,
         mint: Callable[[], str],
         settings: OrderSettings,
+        missed: Callable[[], object] = lambda: None,
     ) -> None:
+        self._missed = missed
         self._crm = crm
         self._journal = journal
         self._clock = clock
@@ -128,7 +130,9 @@ class DealWatch:
                 page = await self._crm.won_deals(WonSince(since=since, cursor=cursor))
             for deal in page.deals:
                 start = start_for(deal.id, order=self._mint(), now=now, settings=self._settings)
-                started += (await self._journal.accept(start)).created
+                if (await self._journal.accept(start)).created:
+                    started += 1
+                    self._missed()
             cursor = page.cursor
             if cursor is None:
                 break
