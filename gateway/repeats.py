@@ -127,7 +127,7 @@ class _Race:
     the caller's wait as `asyncio.timeout` does, and takes the cancellation back.
     """
 
-    __slots__ = ("_allowed", "_attempt", "_rival", "_task", "_won")
+    __slots__ = ("_allowed", "_attempt", "_over", "_rival", "_task", "_won")
 
     def __init__(self, attempt: Open, allowed: Callable[[], bool]) -> None:
         self._attempt = attempt
@@ -135,6 +135,7 @@ class _Race:
         self._task = asyncio.current_task()
         self._rival: asyncio.Task[Opened] | None = None
         self._won = False
+        self._over = False
 
     async def run(self, delay: float) -> Opened:
         """Answer the first that opens; the other is given up."""
@@ -154,6 +155,7 @@ class _Race:
             self._won = True
             return await self._rival
         finally:
+            self._over = True
             timer.cancel()
             if self._rival is not None and not self._won:
                 self._give_up(self._rival)
@@ -164,8 +166,12 @@ class _Race:
             self._rival.add_done_callback(self._ended)
 
     def _ended(self, rival: asyncio.Task[Opened]) -> None:
-        """Let the caller go on with the rival's answer, unless it has one or goes without."""
-        if rival.cancelled() or rival.exception() is not None or self._won:
+        """Let the caller go on with the rival's answer, unless it has one or goes without.
+
+        The loop may call this after the race is over, when both ended in the same moment: the
+        caller is then elsewhere and must not be cancelled there.
+        """
+        if self._over or self._won or rival.cancelled() or rival.exception() is not None:
             return
         if rival.result()[1].status in UNWELL:
             return

@@ -140,6 +140,30 @@ async def test_a_caller_who_leaves_is_not_mistaken_for_a_rivals_victory(behind):
     assert (await read(w, token)).status == 200
 
 
+async def test_two_attempts_that_end_in_the_same_moment_cancel_nobody():
+    """The rival's end may be told after the caller has gone on with the first answer."""
+    from gateway.repeats import _Race
+
+    class Answered:
+        status = 200
+
+        async def __aexit__(self, *_):
+            return None
+
+    for lead in (-0.002, -0.001, 0.0, 0.001, 0.002):
+        for _ in range(40):
+            seconds = iter((0.01, 0.005 + lead))
+
+            async def attempt(seconds=seconds):
+                await asyncio.sleep(next(seconds))
+                return Answered(), Answered()
+
+            await _Race(attempt, lambda: True).run(0.005)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+    assert asyncio.current_task().cancelling() == 0
+
+
 async def test_hedges_are_a_twentieth_of_the_calls_at_most(world):
     repeats = Repeats(RepeatSettings())
 
