@@ -18,6 +18,15 @@ _COMMANDS: Final = {
     "up": ("deploy.commands.up", "Start everything: sandbox vendors, tiers and gateway."),
     "demo": ("deploy.commands.demo", "Close a deal in the CRM and follow it to the warehouse."),
     "orders": ("deploy.commands.orders", "Import an order file, or tell the story of one order."),
+    "find": ("deploy.commands.find", "Find what any number belongs to: order, document, key."),
+    "exceptions": ("deploy.commands.exceptions", "List what stopped orders; apply a remedy."),
+    "redrive": ("deploy.commands.redrive", "Work off exceptions at a rate; look first."),
+    "lanes": ("deploy.commands.lanes", "Show what is due, at work, waiting, and still to tell."),
+    "redeliver": ("deploy.commands.redeliver", "Send again what a subscriber refused for good."),
+    "budgets": ("deploy.commands.budgets", "Show what each vendor account allows."),
+    "breakers": ("deploy.commands.breakers", "Show the circuit breakers; trip or reset one."),
+    "sweeps": ("deploy.commands.sweeps", "Show what the systems disagree on; compare them now."),
+    "audit": ("deploy.commands.audit", "Show who did what; verify that the record is whole."),
     "key": ("deploy.commands.key", "Make an API key for a client."),
     "revoke": ("deploy.commands.revoke", "Withdraw a client, key, certificate or token."),
     "token": ("deploy.commands.token", "Print an access token for a client."),
@@ -28,6 +37,21 @@ _COMMANDS: Final = {
     "worker": ("deploy.commands.worker", "Carry orders on beside others, on a shared store."),
     "sandbox": ("deploy.commands.sandbox", "Run the vendor simulators alone."),
 }
+
+
+_OPERATORS: Final = frozenset(
+    {
+        "find",
+        "exceptions",
+        "redrive",
+        "lanes",
+        "redeliver",
+        "budgets",
+        "breakers",
+        "sweeps",
+        "audit",
+    }
+)
 
 
 class _OnDemand(click.Group):
@@ -46,8 +70,14 @@ class _OnDemand(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
+        for title, named in (
+            ("Commands", _COMMANDS.keys() - _OPERATORS),
+            ("Keeping orders moving", _OPERATORS),
+        ):
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name, said) for name, (_, said) in _COMMANDS.items() if name in named]
+                )
 
 
 @click.group(

@@ -1,0 +1,99 @@
+"""`crossdock sweeps`: whether CRM, ERP and warehouse hold what was accepted."""
+
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from deploy.commands.operating import (
+    API,
+    Listing,
+    asked,
+    at,
+    counted,
+    key,
+    operated,
+    path,
+    print_json,
+    table,
+)
+
+__all__ = ["command"]
+
+
+@click.group(name="sweeps", cls=Listing)
+def command() -> None:
+    """Show what the systems disagree on; begin to compare them now."""
+
+
+@command.command(name="list")
+@operated
+def list_(*, as_json: bool, client: str, secret: str | None) -> None:
+    """List the latest sweeps, newest first."""
+
+    async def ask(gateway: Any) -> Any:
+        return await gateway.get(path("sweeps"))
+
+    told = asked(client, secret, ask)
+    if as_json:
+        print_json(told)
+        return
+    if not told["sweeps"]:
+        click.echo("No sweep yet: crossdock sweeps start --since 2026-11-22T09:00:00Z")
+        return
+    table(
+        ("sweep", "state", "since", "until", "differences", "statement"),
+        [
+            (
+                each["id"], each["state"], at(each["since"]), at(each["until"]),
+                each["differences"], each["says"],
+            )
+            for each in told["sweeps"]
+        ],
+    )  # fmt: skip
+
+
+@command.command(name="show")
+@click.argument("sweep")
+@operated
+def show(*, sweep: str, as_json: bool, client: str, secret: str | None) -> None:
+    """Show the statement of SWEEP, and the differences it found."""
+    place = f"{API}/sweeps/{quote(sweep, safe='')}"
+
+    async def ask(gateway: Any) -> tuple[Any, Any]:
+        return await gateway.get(place), await gateway.get(f"{place}/differences")
+
+    told, page = asked(client, secret, ask)
+    if as_json:
+        print_json({**told, "found": page["differences"]})
+        return
+    click.secho(told["says"], bold=True)
+    compared = ", ".join(f"{name} {number:,}" for name, number in told["compared"].items())
+    click.echo(f"  compared: {compared or 'nothing yet'}; {counted(told['byKind'])} differ")
+    if page["differences"]:
+        click.echo()
+        table(
+            ("reference", "system", "kind", "who acts", "what"),
+            [
+                (each["reference"], each["system"], each["kind"], each["actor"], each["says"])
+                for each in page["differences"]
+            ],
+        )
+    if page["cursor"]:
+        click.echo("There are more: --json and the API's cursor.", err=True)
+
+
+@command.command(name="start")
+@click.option("--since", required=True, help="From when on, as 2026-11-22T09:00:00Z.")
+@operated
+def start(*, since: str, as_json: bool, client: str, secret: str | None) -> None:
+    """Begin to compare every order that changed since then."""
+
+    async def act(gateway: Any) -> Any:
+        return await gateway.post(f"{API}/sweeps", {"since": since}, key=key())
+
+    told = asked(client, secret, act)
+    if as_json:
+        print_json(told)
+        return
+    click.echo(f"Sweep {told['id']} compares; see crossdock sweeps show {told['id']}")
