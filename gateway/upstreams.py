@@ -4,6 +4,7 @@ Both are ASGI applications, so that the gateway need not know which it speaks to
 travels in a context variable in process and in headers over the wire.
 """
 
+import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Final
@@ -28,6 +29,9 @@ Upstream = Application
 
 OPERATION: Final = "crossdock.operation"
 """Under this name the scope tells an upstream which operation is called."""
+_PSEUDONYM: Final = "crossdock"
+"""Our name in `Via`; which machine it was is nobody's business."""
+_FINAL: Final = 200
 _REBUILT: Final = HOP_BY_HOP | {
     b"host",
     b"content-length",
@@ -39,7 +43,9 @@ class Forwarder:
     """Forwards to one base URL: streaming both ways, redirects and codings passed through as is.
 
     Connections are reused and bounded; cookies are never kept. Trailers are dropped and `Upgrade`
-    never passed (RFC 9110 sections 6.5.1 and 7.8).
+    never passed (RFC 9110 sections 6.5.1 and 7.8); `Via` says that we were here (7.6.3). The client
+    underneath knows header values as text: a caller's that is not UTF-8 is refused, an answer's
+    that is not ASCII is left out.
     """
 
     def __init__(
@@ -95,7 +101,7 @@ class Forwarder:
             raise RuntimeError("the forwarder has not been started")
         context = current()
         method, target = scope["method"], _target(self._base, scope)
-        headers = _text(scope["headers"])
+        headers = [*_text(scope["headers"]), ("via", f"{scope['http_version']} {_PSEUDONYM}")]
         body = _Body(receive)
         safe = method in SAFE
         if not safe:
@@ -137,11 +143,14 @@ def _target(base: str, scope: Scope) -> str:
 
 
 def _text(headers: list[Header]) -> list[tuple[str, str]]:
-    return [
-        (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in headers
-        if name not in _REBUILT
-    ]
+    try:
+        return [
+            (name.decode("ascii"), value.decode("utf-8"))
+            for name, value in headers
+            if name not in _REBUILT
+        ]
+    except UnicodeDecodeError:
+        raise refuse("malformed-request", detail="A header's value is not UTF-8.") from None
 
 
 class _Body:
@@ -183,15 +192,28 @@ class _Body:
             chunk, more = message.get("body", b""), message.get("more_body", False)
 
 
+def _readable(response: Response) -> list[tuple[str, str]]:
+    try:
+        return list(response.headers.items())
+    except ValueError:  # one of them is not ASCII; the rest must not be lost with it
+        found = []
+        for name in set(response.headers.keys()):
+            with contextlib.suppress(ValueError):
+                found += [(name, value) for value in response.headers.getall(name)]
+        return found
+
+
 async def _answer(response: Response, send: Send) -> None:
     """Pass an answer on as it comes; a whole one in one piece."""
+    if response.status < _FINAL:
+        raise refuse("upstream-malformed")  # it switches to a protocol nobody asked for
     await send(
         {
             "type": "http.response.start",
             "status": response.status,
             "headers": [
                 (name.lower().encode("latin-1"), value.encode("latin-1"))
-                for name, value in response.headers.items()
+                for name, value in _readable(response)
             ],
         }
     )

@@ -159,8 +159,11 @@ class Guard:
         fields = call.fields
         size = 0
         repeated = None
+        underscored = False
         for name, value in headers:
             size += len(name) + len(value) + 4
+            if b"_" in name:
+                underscored = True
             if name in fields:
                 repeated = repeated or set()
                 repeated.add(name)
@@ -178,6 +181,11 @@ class Guard:
         if connection is not None:
             dropped = dropped | {each.strip().lower() for each in connection.split(b",")}
         call.forwarded = [(name, value) for name, value in headers if name not in dropped]
+        if underscored:
+            # Where headers become variables (CGI, WSGI), `X_Real_IP` and `X-Real-IP` are one.
+            call.forwarded = [
+                each for each in call.forwarded if each[0].replace(b"_", b"-") not in dropped
+            ]
         return None
 
     async def _whole(self, call: Call, cap: int) -> Verdict:

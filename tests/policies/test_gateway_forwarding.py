@@ -202,3 +202,47 @@ async def test_a_service_that_answers_problems_is_not_dead(behind):
         assert told.problem == "upstream-throttled"
 
     assert len(service.requests) == 20
+
+
+async def test_the_way_a_call_came_is_told_to_the_service(behind):
+    """`Via` (RFC 9110 section 7.6.3): what came before stays, we are added."""
+    w, service, _ = behind
+    await w.call("GET", "/sales/v1/orders", token=await w.token(), headers=[("via", "1.0 fred")])
+
+    assert b"Via: 1.0 fred\r\nVia: 1.1 crossdock\r\n" in service.requests[-1]
+
+
+async def test_bytes_that_are_no_ascii_in_headers_break_nothing(behind):
+    """UTF-8 passes byte for byte; what the client cannot say is refused, or left out of answers."""
+    w, service, _ = behind
+    token = await w.token()
+    await w.call("GET", "/sales/v1/orders", token=token, headers=[("x-name", "\xc3\xa9")])
+    assert b"X-Name: \xc3\xa9\r\n" in service.requests[-1]
+
+    told = await w.call("GET", "/sales/v1/orders", token=token, headers=[("x-name", "\xff")])
+    assert (told.status, told.problem) == (400, "malformed-request")
+
+    service.answers = [OK.replace(b"\r\n\r\n", b"\r\nX-Name: \xff\r\nX-Kept: yes\r\n\r\n")]
+    told = await w.call("GET", "/sales/v1/orders", token=token)
+    assert (told.status, told.header("x-kept"), told.header("x-name")) == (200, "yes", None)
+
+
+async def test_a_service_that_switches_protocols_unasked_is_not_followed(behind):
+    w, service, _ = behind
+    service.answers = [
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"
+    ]
+    told = await w.call("GET", "/sales/v1/orders", token=await w.token())
+
+    assert told.status in (502, 503)
+
+
+async def test_a_header_that_reads_the_same_with_hyphens_stays_behind(behind):
+    """Where headers become variables, `X_Crossdock_Consumer` is `X-Crossdock-Consumer`."""
+    w, service, _ = behind
+    forged = [("x_crossdock_consumer", "operator"), ("x_real_ip", "10.0.0.1"), ("x_own", "kept")]
+    await w.call("GET", "/sales/v1/orders", token=await w.token(), headers=forged)
+
+    assert service.field("x_crossdock_consumer") is None
+    assert service.field("x_real_ip") is None
+    assert service.field("x_own") == "kept"

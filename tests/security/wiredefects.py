@@ -27,6 +27,8 @@ def without(gateway: Gateway, policy: str, ask: Callable[[Call], Any] | None = N
     """Let a policy ask nothing, or something else; what a defect leaves of it must still run."""
     served = gateway.served
     for plan in (*served.plans, served.unknown, served.disallowed):
+        if plan.handler is not None:
+            continue  # the gateway's own operations, as that for tokens, stay as they are
         plan.steps = tuple(
             Step(step.name, ask=ask or _pass, tell=step.tell, release=step.release)
             if step.name == policy
@@ -138,3 +140,10 @@ FRAMING_DEFECTS: dict[str, Defect] = {
         plant=lambda gateway: _raw_forwarder(without(gateway, "guard", _unguarded))
     ),
 }
+
+
+def headers_both_ways(call: Call) -> Any:
+    """A guard that hands everything on as it came."""
+    call.fields = dict(call.scope["headers"])
+    call.forwarded = [each for each in call.scope["headers"] if each[0] != b"host"]
+    return PASS
