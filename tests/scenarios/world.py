@@ -64,10 +64,12 @@ from experience_apis.sales.api import SalesApi
 from experience_apis.sales.settings import SalesSettings
 from process_apis.inventory.api import InventoryApi
 from process_apis.inventory.settings import InventorySettings
+from process_apis.journal.api import JournalApi
 from process_apis.pricing_credit.api import PricingCreditApi
 from process_apis.pricing_credit.promises import Promises
 from process_apis.pricing_credit.records import Records
 from process_apis.pricing_credit.settings import PricingSettings
+from process_apis.quote_to_order.book import OrderBook
 from process_apis.quote_to_order.build import QuoteToOrder
 from process_apis.quote_to_order.settings import OrderSettings
 from process_apis.quote_to_order.shared_exposure import exposure_over
@@ -77,10 +79,14 @@ from process_apis.quote_to_order.signals import (
     INVOICE_PAID,
     INVOICE_POSTED,
 )
+from process_apis.reconciliation.api import ReconciliationApi
+from process_apis.reconciliation.settings import ReconciliationSettings
+from runtime.budget import BudgetBroker
 from runtime.journal.crash_points import CrashPoints
 from runtime.journal.journal import Journal
 from runtime.journal.worker import Worker
 from runtime.store.engine import Store
+from system_apis.accounts.api import AccountsApi
 
 PATIENCE = 10.0
 """Seconds a story waits for what must happen; far longer than it takes."""
@@ -540,7 +546,18 @@ class World:
             orders=self.orders,
             settings=SalesSettings(channels=self._channels),
         )
-        self.operations = OperationsApi(orders=self.orders)
+        reconciliation = ReconciliationApi(
+            orders=OrderBook(self.store, self.journal.types),
+            erp=self.erp, wms=self.wms, crm=self.crm, store=self.store, clock=self.clock,
+            settings=ReconciliationSettings(), mint=self.journal.mint,
+        )  # fmt: skip
+        broker = BudgetBroker({}, clock=self.clock)
+        accounts = AccountsApi(lines=(), broker=broker, allowances={})
+        self.operations = OperationsApi(
+            orders=self.orders,
+            processes=JournalApi(journal=self.journal, accounts=accounts),
+            reconciliation=reconciliation,
+        )
         await self.orders.fill_exposure()
         await self.worker.start()
 
