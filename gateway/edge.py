@@ -31,6 +31,9 @@ HOP_BY_HOP: Final = frozenset(
     }
 )
 """RFC 9110 section 7.6.1; never passed on in either direction."""
+_SAID_PLAINLY: Final = frozenset({b"keep-alive", b"close"})
+"""What `Connection` says as a rule: names of no header but of a hop-by-hop one."""
+_OUR_PREFIX: Final = b"x-crossdock-"
 BODILESS: Final = frozenset({204, 304})
 _LINGER_SECONDS: Final = 2.0
 _SILENCE_SECONDS: Final = 0.2
@@ -91,14 +94,14 @@ def bytes_reply(body: bytes, *, media_type: bytes, status: int = 200) -> Reply:
 
 def from_upstream(status: int, headers: list[Header], body: bytes | None) -> Reply:
     """Make an upstream's answer ours: hop-by-hop and identity headers stay behind."""
-    named: frozenset[bytes] = HOP_BY_HOP
+    dropped: frozenset[bytes] = HOP_BY_HOP
     for name, value in headers:
-        if name == b"connection":
-            named = named | {each.strip().lower() for each in value.split(b",")}
+        if name == b"connection" and value not in _SAID_PLAINLY:
+            dropped = dropped | {each.strip().lower() for each in value.split(b",")}
     kept = [
-        (name, value)
-        for name, value in headers
-        if name not in named and not name.startswith(b"x-crossdock-")
+        pair
+        for pair in headers
+        if pair[0] not in dropped and pair[0][: len(_OUR_PREFIX)] != _OUR_PREFIX
     ]
     if status >= 500 and not _is_problem(headers):  # noqa: PLR2004  the 5xx class of RFC 9110
         return _veiled(status, kept)

@@ -5,12 +5,17 @@ JSON-escaped path templates and names the gateway itself chose.
 """
 
 import logging
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, BinaryIO, Protocol
+from itertools import accumulate
+from typing import Any, BinaryIO, Final, Protocol
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
 
 from gateway.call import Call
 
@@ -65,31 +70,36 @@ class Lines:
         self._logger.warning(name, extra=fields)
 
 
-_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_CLASSES: Final = ("0xx", "1xx", "2xx", "3xx", "4xx", "5xx")
+_BUCKETS: Final = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+)
 
 
 class Metrics:
-    """Counters and histograms; children are bound per operation when the gateway is compiled."""
+    """Counters and histograms; those of an operation are bound when the gateway is compiled."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
-        self.calls = Counter(
-            "crossdock_gateway_calls",
-            "Calls answered, by operation and status class.",
-            ["operation", "status"],
-            registry=self.registry,
-        )
+        self._bound: dict[str, OperationMetrics] = {}
+        self.registry.register(_Answered(self._bound))
         self.refusals = Counter(
             "crossdock_gateway_refusals",
             "Calls refused, by policy and problem.",
             ["operation", "policy", "reason"],
-            registry=self.registry,
-        )
-        self.seconds = Histogram(
-            "crossdock_gateway_seconds",
-            "Seconds from arrival to the last byte handed to the server.",
-            ["operation"],
-            buckets=_BUCKETS,
             registry=self.registry,
         )
         self.deprecated_calls = Counter(
@@ -109,8 +119,11 @@ class Metrics:
         )
 
     def bind(self, operation: str) -> "OperationMetrics":
-        """Answer the bound counters of one operation."""
-        return OperationMetrics(self, operation)
+        """Answer the counters of one operation; they last from configuration to configuration."""
+        bound = self._bound.get(operation)
+        if bound is None:
+            bound = self._bound[operation] = OperationMetrics(self, operation)
+        return bound
 
     def exposition(self) -> bytes:
         """Answer the text exposition format of Prometheus."""
@@ -118,21 +131,53 @@ class Metrics:
 
 
 class OperationMetrics:
-    """The counters of one operation, looked up once."""
+    """The counters of one operation, looked up once; plain numbers that a scrape reads."""
+
+    __slots__ = ("_operation", "_refusals", "by_class", "by_time", "seconds")
 
     def __init__(self, metrics: Metrics, operation: str) -> None:
-        self._by_class = tuple(
-            metrics.calls.labels(operation, each)
-            for each in ("0xx", "1xx", "2xx", "3xx", "4xx", "5xx")
-        )
-        self._observe = metrics.seconds.labels(operation).observe
+        self.by_class = [0] * len(_CLASSES)
+        """Calls, by the first digit of the status."""
+        self.by_time = [0] * (len(_BUCKETS) + 1)
+        """Calls, by the bucket of their duration; the last is for what is longer than all."""
+        self.seconds = 0.0
+        """Of all calls together."""
         self._refusals = metrics.refusals
         self._operation = operation
 
     def count(self, call: Call, status: int, seconds: float) -> None:
         """Count one finished call."""
-        self._by_class[min(status // 100, 5)].inc()
-        self._observe(seconds)
+        self.by_class[min(status // 100, 5)] += 1
+        self.by_time[bisect_left(_BUCKETS, seconds)] += 1
+        self.seconds += seconds
         reply = call.reply
         if reply is not None and reply.policy is not None and reply.reason is not None:
             self._refusals.labels(self._operation, reply.policy, reply.reason).inc()
+
+
+class _Answered(Collector):
+    """Tells a scrape what every operation has counted."""
+
+    def __init__(self, bound: Mapping[str, OperationMetrics]) -> None:
+        self._bound = bound
+
+    def collect(self) -> Iterator[Metric]:
+        """Answer calls by status class, and how long they took."""
+        calls = CounterMetricFamily(
+            "crossdock_gateway_calls",
+            "Calls answered, by operation and status class.",
+            labels=["operation", "status"],
+        )
+        took = HistogramMetricFamily(
+            "crossdock_gateway_seconds",
+            "Seconds from arrival to the last byte handed to the server.",
+            labels=["operation"],
+        )
+        for operation, counted in self._bound.items():
+            for name, number in zip(_CLASSES, counted.by_class, strict=True):
+                calls.add_metric([operation, name], number)
+            edges = (*map(str, _BUCKETS), "+Inf")
+            buckets = list(zip(edges, accumulate(counted.by_time), strict=True))
+            took.add_metric([operation], buckets, counted.seconds)
+        yield calls
+        yield took

@@ -24,6 +24,9 @@ _WELL_FORMED: Final = re.compile(rb"[A-Za-z0-9._:\-]{1,64}")
 _TRACE: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _NO_TRACE: Final = b"0" * 32
 _NO_SPAN: Final = b"0" * 16
+_TRACE_AND_SPAN_BITS: Final = 192
+_TRACE_BITS: Final = (1 << 128) - 1
+_SPAN_BITS: Final = (1 << 64) - 1
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SERVER_ERROR: Final = 500
 CLIENT_GONE: Final = 499
@@ -79,6 +82,7 @@ class Correlate:
 
     def _ask(self, call: Call) -> Verdict:
         given = trace = None
+        drawn = self._chance.getrandbits(320)  # once: the system's chance is a system call
         # The first thing that runs: it reads the raw headers, guard has not indexed them yet.
         for name, value in call.scope["headers"]:
             if name == _CORRELATION:
@@ -88,12 +92,12 @@ class Correlate:
         if given is not None and _WELL_FORMED.fullmatch(given):
             call.correlation_id = given.decode("ascii")
         else:
-            call.correlation_id = f"{self._chance.getrandbits(128):032x}"
-        call.traceparent = self._continued(call, trace)
+            call.correlation_id = f"{drawn >> _TRACE_AND_SPAN_BITS:032x}"
+        call.traceparent = self._continued(call, trace, drawn)
         return PASS
 
-    def _continued(self, call: Call, trace: bytes | None) -> str:
-        span = self._chance.getrandbits(64) or 1
+    def _continued(self, call: Call, trace: bytes | None, drawn: int) -> str:
+        span = drawn & _SPAN_BITS or 1
         found = _TRACE.fullmatch(trace) if trace is not None else None
         if found is not None:
             version, trace_id, parent, flags, rest = found.groups()
@@ -102,7 +106,7 @@ class Correlate:
                 sampled = int(flags, 16) & 1
                 call.parent_span = parent.decode()
                 return f"00-{trace_id.decode()}-{span:016x}-{sampled:02x}"
-        begun = self._chance.getrandbits(128) or 1
+        begun = drawn >> 64 & _TRACE_BITS or 1
         sampled = self._tracing is not None and self._tracing.samples(begun)
         return f"00-{begun:032x}-{span:016x}-{sampled:02x}"
 
