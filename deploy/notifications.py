@@ -29,6 +29,7 @@ from runtime.store.faults import StoreUnavailable
 from system_apis.crm.salesforce import notifications as salesforce
 from system_apis.erp.business_central import notifications as business_central
 from system_apis.erp.business_central.connector import BusinessCentral
+from system_apis.erp.business_central.mapping import Records
 from system_apis.wms.shiphero import notifications as shiphero
 from system_apis.wms.shiphero.connector import ShipHero
 from system_apis.wms.shiphero.notifications import Notice, PackageShipped
@@ -48,16 +49,16 @@ Heard = Callable[[str], object]
 Package = Callable[[Shipment], object]
 Changed = Callable[[Collection[str]], object]
 
-_ERP_ENTITIES: Final[Mapping[str, str]] = {
+_ERP_ENTITIES: Final[Mapping[Records, str]] = {
     "customers": "customer",
     "items": "item",
-    "salesInvoices": "invoice",
+    "invoices": "invoice",
 }
 """Which changes of the ERP make a copy doubtful; the others are polled for."""
-_ERP_WATCHED: Final[Mapping[str, str]] = {
+_ERP_WATCHED: Final[Mapping[Records, str]] = {
     "customers": CUSTOMERS,
-    "salesOrders": ORDERS,
-    "salesInvoices": INVOICES,
+    "orders": ORDERS,
+    "invoices": INVOICES,
 }
 """Which changes of the ERP an order may have to be told of, by the subscription they come by."""
 
@@ -212,15 +213,16 @@ class Notifications:
             notices = business_central.parse(raw.body)
         except ValueError:
             raise refuse("malformed-request") from None
-        changed = {_ERP_ENTITIES.get(notice.entity) for notice in notices} - {None}
+        told = {notice.records for notice in notices if notice.records is not None}
         # A notification names a record by its system id, the copies are by number: all are doubted.
         self._doubt(
-            RecordChanged(system="business_central", entity=entity) for entity in changed if entity
+            RecordChanged(system="business_central", entity=_ERP_ENTITIES[records])
+            for records in sorted(told & _ERP_ENTITIES.keys())
         )
-        watched = {_ERP_WATCHED.get(notice.entity) for notice in notices} - {None}
+        watched = tuple(_ERP_WATCHED[records] for records in sorted(told & _ERP_WATCHED.keys()))
         for name in watched:
-            self._heard(str(name))
-        self._erp_changed(tuple(str(name) for name in watched))
+            self._heard(name)
+        self._erp_changed(watched)
         return RawReply(status=200, body=b"", content_type="text/plain; charset=utf-8")
 
     async def shiphero(self, raw: RawRequest) -> RawReply:

@@ -19,8 +19,8 @@ from runtime.clock import Clock
 __all__ = ["CUSTOMERS", "INVOICES", "ORDERS", "ErpLooks"]
 
 CUSTOMERS: Final = "business_central.customers"
-ORDERS: Final = "business_central.salesOrders"
-INVOICES: Final = "business_central.salesInvoices"
+ORDERS: Final = "business_central.orders"
+INVOICES: Final = "business_central.invoices"
 """The subscriptions whose messages tell of what is found here."""
 _NOTE: Final = "in-review"
 _KEY: Final = "erp"

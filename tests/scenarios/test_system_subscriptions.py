@@ -74,7 +74,7 @@ async def test_the_erp_tells_what_changed_and_is_asked_only_once():
     assert page.value
     assert business_central.verified(body, ["s3cret"])
     (notice,) = business_central.parse(body)
-    assert (notice.entity, notice.record) == ("items", identity)
+    assert (notice.records, notice.record) == ("items", identity)
 
 
 async def test_the_warehouse_signs_what_it_tells_and_each_package_is_told():

@@ -141,13 +141,23 @@ def body_of(*changes):
 )
 def test_a_change_names_its_record_however_the_resource_begins(prefix):
     (notice,) = business_central.parse(body_of(change(f"{prefix}customers(g-1)")))
-    assert (notice.entity, notice.record, notice.change) == ("customers", "g-1", "updated")
+    assert (notice.records, notice.record, notice.change) == ("customers", "g-1", "updated")
+
+
+@pytest.mark.parametrize(
+    ("told", "ours"),
+    [("salesOrders", "orders"), ("salesInvoices", "invoices"), ("vendors", None)],
+)
+def test_what_changed_is_told_in_our_words(told, ours):
+    """Of what means nothing to us a change is read all the same: it must be acknowledged."""
+    (notice,) = business_central.parse(body_of(change(f"v2.0/companies(c1)/{told}(g-1)")))
+    assert (notice.records, notice.record) == (ours, "g-1")
 
 
 def test_a_thousand_changes_are_one_notice_of_many():
     resource = "api/v2.0/companies(c1)/items?$filter=lastModifiedDateTime%20gt%202026-11-22"
     (notice,) = business_central.parse(body_of(change(resource, "collection")))
-    assert (notice.entity, notice.record) == ("items", None)
+    assert (notice.records, notice.record) == ("items", None)
 
 
 def test_every_notification_of_a_body_must_carry_the_secret():

@@ -83,12 +83,9 @@ class Documents:
     async def _versions(self, kind: str, numbers: list[str]) -> dict[str, int]:
         of_shipment = kind == "shipment"
         where = wire.SHIPMENT_OBJECT if of_shipment else wire.INVOICE_OBJECT
-        key = "Shipment_No__c" if of_shipment else "Invoice_No__c"
+        key = wire.SHIPMENT_KEY if of_shipment else wire.INVOICE_KEY
         found = await self._ask(wire.versions_query(where, key, numbers), wire.versions_decoder)
-        return {
-            (row.Shipment_No__c or row.Invoice_No__c or ""): int(row.Version__c or 0)
-            for row in found.records
-        }
+        return mapping.versions(found.records)
 
 
 def has_no_parent(result: wire.RowResult) -> bool:

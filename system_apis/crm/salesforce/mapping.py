@@ -1,5 +1,6 @@
 """Between Salesforce's records and the canonical model; pure, held by golden files."""
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
@@ -28,6 +29,7 @@ __all__ = [
     "report_result",
     "shipment_record",
     "shown_report",
+    "versions",
     "without_account",
 ]
 
@@ -91,6 +93,13 @@ def invoice_record(report: DocumentReport) -> wire.InvoiceRecord:
         Currency__c=unset if amount is None else amount.currency,
         ERP_Order__r=wire.OrderKey(Reference__c=report.reference),
     )
+
+
+def versions(found: Iterable[wire.DocumentVersion]) -> dict[str, int]:
+    """Map rows of documents to how new each is, by the document's number."""
+    return {
+        (row.Shipment_No__c or row.Invoice_No__c or ""): int(row.Version__c or 0) for row in found
+    }
 
 
 def _billed(amount: Money | None, remaining: Money | None) -> str:

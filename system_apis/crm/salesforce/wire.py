@@ -25,6 +25,8 @@ QUERY_OPTIONS: Final = "sforce-query-options"
 ORDER_OBJECT: Final = "ERP_Order__c"
 SHIPMENT_OBJECT: Final = "Shipment__c"
 INVOICE_OBJECT: Final = "ERP_Invoice__c"
+SHIPMENT_KEY: Final = "Shipment_No__c"
+INVOICE_KEY: Final = "Invoice_No__c"
 ACCOUNT_OBJECT: Final = "Account"
 
 LIMIT_REACHED: Final = "REQUEST_LIMIT_EXCEEDED"

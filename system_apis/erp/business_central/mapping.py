@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal
 
 from contracts.canonical.credit import CreditPosition
 from contracts.canonical.documents import (
@@ -30,6 +30,7 @@ from contracts.ports.erp import ErpOrder, ErpOrderLine, ExchangeRate, PlaceErpOr
 from system_apis.erp.business_central import wire
 
 __all__ = [
+    "Records",
     "credit_memo",
     "credit_position",
     "customer",
@@ -45,10 +46,13 @@ __all__ = [
     "order_of_invoices",
     "order_of_shipments",
     "outstanding",
+    "records_of",
     "reference_on_wire",
     "still_to_ship",
 ]
 
+Records = Literal["customers", "items", "orders", "invoices"]
+"""Kinds of records whose changes we are told of."""
 SYSTEM: Final = "bc"
 _UNIT_PRICE: Final = Decimal("0.00001")
 """The vendor's unit-amount rounding precision."""
@@ -65,6 +69,18 @@ _BLOCKS: Final[dict[str, Block]] = {
 }
 _STATES: Final = {wire.DRAFT: "draft", wire.IN_REVIEW: "in-review", "Open": "open"}
 _INVOICE_STATES: Final = {"Paid": "paid", "Canceled": "cancelled", "Corrective": "cancelled"}
+
+_TOLD: Final[dict[str, Records]] = {
+    wire.CUSTOMERS: "customers",
+    wire.ITEMS: "items",
+    wire.ORDERS: "orders",
+    wire.INVOICES: "invoices",
+}
+
+
+def records_of(entity_set: str) -> Records | None:
+    """Answer what we call the records of a set; None for one that means nothing to us."""
+    return _TOLD.get(entity_set)
 
 
 def customer(found: wire.Customer, local: str) -> Customer:

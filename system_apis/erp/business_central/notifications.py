@@ -12,7 +12,8 @@ from typing import Final
 
 import msgspec
 
-from system_apis.erp.business_central import wire
+from system_apis.erp.business_central import mapping, wire
+from system_apis.erp.business_central.mapping import Records
 
 __all__ = ["ChangeNotice", "handshake", "parse", "verified"]
 
@@ -22,13 +23,13 @@ _RESOURCE: Final = re.compile(
 
 
 class ChangeNotice(msgspec.Struct, frozen=True, kw_only=True):
-    """Something of an entity set changed. `record` is None when many of its records did.
+    """Some of the `records` changed; they are None when their kind is none of ours.
 
-    `id` is the same when the same change is told again.
+    `record` is None when many of them did. `id` is the same when the same change is told again.
     """
 
     id: str
-    entity: str
+    records: Records | None
     record: str | None
     change: str
 
@@ -78,7 +79,7 @@ def _notice(told: wire.Notification) -> ChangeNotice:
         raise ValueError("a notification of no entity")
     return ChangeNotice(
         id=f"{told.subscription_id}/{told.resource}/{told.last_modified_date_time}",
-        entity=found["set"],
+        records=mapping.records_of(found["set"]),
         record=found["id"] if told.change_type != wire.COLLECTION else None,
         change=told.change_type,
     )
