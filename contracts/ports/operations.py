@@ -9,26 +9,16 @@ from typing import Protocol
 from contracts.canonical.order import Order, Timeline
 from contracts.ports import examples
 from contracts.ports.accounts import Budgets, Circuit, CircuitChange, Circuits
+from contracts.ports.audit import AuditPage, AuditQuery, AuditVerdict, Verification
 from contracts.ports.binding import Reply, operation
 from contracts.ports.processes import (
-    AuditPage,
-    AuditQuery,
-    AuditVerdict,
-    ItemQuery,
     Lanes,
     ProcessPage,
     ProcessQuery,
     ProcessStory,
     Redelivery,
     RedeliveryDone,
-    Redrive,
-    RedriveChange,
-    RedriveItems,
-    RedrivePreview,
-    Redrives,
-    StartRedrive,
     Subscribers,
-    Verification,
 )
 from contracts.ports.quote_to_order import (
     ExceptionPage,
@@ -46,6 +36,15 @@ from contracts.ports.reconciliation import (
     StartSweep,
     Sweep,
     Sweeps,
+)
+from contracts.ports.redrives import (
+    ItemQuery,
+    Redrive,
+    RedriveChange,
+    RedriveItems,
+    RedrivePreview,
+    Redrives,
+    StartRedrive,
 )
 
 READ = "operations:read"

@@ -7,12 +7,9 @@ import msgspec
 
 from contracts.canonical.order import Order, Timeline
 from contracts.ports.accounts import Budgets, Circuit, CircuitChange, Circuits
+from contracts.ports.audit import AuditPage, AuditQuery, AuditVerdict, Verification
 from contracts.ports.binding import Reply
 from contracts.ports.processes import (
-    AuditPage,
-    AuditQuery,
-    AuditVerdict,
-    ItemQuery,
     Lanes,
     Processes,
     ProcessPage,
@@ -20,14 +17,7 @@ from contracts.ports.processes import (
     ProcessStory,
     Redelivery,
     RedeliveryDone,
-    Redrive,
-    RedriveChange,
-    RedriveItems,
-    RedrivePreview,
-    Redrives,
-    StartRedrive,
     Subscribers,
-    Verification,
 )
 from contracts.ports.quote_to_order import (
     ExceptionPage,
@@ -47,6 +37,15 @@ from contracts.ports.reconciliation import (
     StartSweep,
     Sweep,
     Sweeps,
+)
+from contracts.ports.redrives import (
+    ItemQuery,
+    Redrive,
+    RedriveChange,
+    RedriveItems,
+    RedrivePreview,
+    Redrives,
+    StartRedrive,
 )
 
 

@@ -13,19 +13,19 @@ from typing import Any, Final
 from contracts.context import current
 from contracts.outcomes import CallFailedError
 from contracts.ports.accounts import Accounts, Budgets, Circuit, CircuitChange, Circuits
+from contracts.ports.audit import AuditPage, AuditQuery, AuditVerdict, Checkpoint, Verification
 from contracts.ports.binding import Reply
 from contracts.ports.processes import (
-    AuditPage,
-    AuditQuery,
-    AuditVerdict,
-    Checkpoint,
-    ItemQuery,
     Lanes,
     ProcessPage,
     ProcessQuery,
     ProcessStory,
     Redelivery,
     RedeliveryDone,
+    Subscribers,
+)
+from contracts.ports.redrives import (
+    ItemQuery,
     Redrive,
     RedriveChange,
     RedriveItems,
@@ -33,8 +33,6 @@ from contracts.ports.processes import (
     Redrives,
     RedriveSelection,
     StartRedrive,
-    Subscribers,
-    Verification,
 )
 from contracts.problems import refuse
 from process_apis.journal import amendments, previewing, views

@@ -5,19 +5,17 @@ from datetime import datetime
 from typing import Final, get_args
 
 from contracts.outcomes import Category as ContractCategory
+from contracts.ports.audit import AuditEntry
 from contracts.ports.processes import (
-    AuditEntry,
     EffectView,
     JournalEntry,
     LaneName,
     LaneView,
     ProcessView,
-    Redrive,
-    RedriveAction,
-    RedriveItem,
     SignalView,
     SubscriberView,
 )
+from contracts.ports.redrives import Redrive, RedriveAction, RedriveItem
 from runtime.journal import redriving
 from runtime.journal.audited import AuditedAct
 from runtime.journal.incidents import Action, Category
