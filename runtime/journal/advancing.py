@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -43,9 +43,9 @@ STORE_PAUSE = 0.2
 class Advancing:
     """What a worker does with a process whose lease it holds.
 
-    `notice` is told when the process falls due again, `wake_deliveries` that events were
-    committed. While `draining`, every decision gives the lease up. `tracing` is told of the steps
-    of sampled traces.
+    `notice` is told when the process falls due again, `wake_deliveries` for which subscribers
+    events were committed. While `draining`, every decision gives the lease up. `tracing` is told
+    of the steps of sampled traces.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Advancing:
         deciding: Deciding,
         *,
         notice: Callable[[datetime, Lane], None],
-        wake_deliveries: Callable[[], None],
+        wake_deliveries: Callable[[Collection[str]], None],
         tracing: Tracing | None = None,
     ) -> None:
         self._journal = journal
@@ -264,7 +264,7 @@ class Advancing:
             held.signals = moved.signals
         self._journal.changed(ruling.process)
         if ruling.change.deliveries:
-            self._wake_deliveries()
+            self._wake_deliveries({row["subscriber"] for row in ruling.change.deliveries})
         return moved.kept or self._settle(ruling.process)
 
     def _note(self, held: Held, ruling: Ruling) -> None:

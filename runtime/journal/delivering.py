@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -214,7 +214,7 @@ class Delivering:
         self._patience = lease.total_seconds() * 1.2
         self._out: dict[int, Delivery] = {}
         self._queues = _Queues(journal.store.dialect)
-        self._wakeups: list[asyncio.Event] = []
+        self._wakeups: list[tuple[str, asyncio.Event]] = []
         self._loops: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -222,7 +222,7 @@ class Delivering:
         for subscriber in self._journal.subscribers:
             for _ in range(subscriber.concurrency):
                 wakeup = asyncio.Event()
-                self._wakeups.append(wakeup)
+                self._wakeups.append((subscriber.name, wakeup))
                 name = f"journal-deliveries-{subscriber.name}"
                 loop = asyncio.create_task(self._serve(subscriber, wakeup), name=name)
                 self._loops.append(loop)
@@ -239,10 +239,11 @@ class Delivering:
             self._out.clear()
             await self._journal.store.submit(self._queues.settle, rows)
 
-    def wake(self) -> None:
-        """There may be something to deliver."""
-        for wakeup in self._wakeups:
-            wakeup.set()
+    def wake(self, subscribers: Collection[str] | None = None) -> None:
+        """There may be something to deliver; to these, if it is known to whom."""
+        for name, wakeup in self._wakeups:
+            if subscribers is None or name in subscribers:
+                wakeup.set()
 
     async def _serve(self, subscriber: Subscriber, wakeup: asyncio.Event) -> None:
         while True:
@@ -262,6 +263,8 @@ class Delivering:
                         await wakeup.wait()
                 except TimeoutError:
                     pass
+            if subscriber.gather:
+                await asyncio.sleep(subscriber.gather.total_seconds())
 
     async def _deliver_next(self, subscriber: Subscriber) -> float:
         """Deliver one batch; answer how many seconds there is nothing more to do."""

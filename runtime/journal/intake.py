@@ -1,6 +1,7 @@
 """Intake: processes begin, and where a worker beside the journal has room, with its lease."""
 
 import asyncio
+from collections.abc import Collection
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -42,7 +43,7 @@ class LocalWorker(Protocol):
         """Look for work now."""
         ...
 
-    def wake_deliveries(self) -> None:
+    def wake_deliveries(self, subscribers: Collection[str] | None = None) -> None:
         """Look for events to deliver now."""
         ...
 
@@ -99,7 +100,7 @@ class Intake:
         if written.cancelled() or written.exception() is not None or not written.result().created:
             return
         if new.deliveries:
-            self._journal.look_for_deliveries()
+            self._journal.look_for_deliveries({row["subscriber"] for row in new.deliveries})
         if new.row["lease_owner"] is None and new.row["due_at"] is not None:
             self._journal.look_around()
             self._journal.waking.tell_work()

@@ -6,7 +6,7 @@ behind each method is in a module of its own.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from random import Random
 from typing import Any, TypeVar
@@ -372,11 +372,12 @@ class Journal:
         if self._worker is not None:
             self._worker.wake()
 
-    def look_for_deliveries(self) -> None:
-        """Events are due: have them looked for, here or elsewhere."""
+    def look_for_deliveries(self, subscribers: Collection[str] | None = None) -> None:
+        """Events are due, for these subscribers if given: have them looked for, wherever."""
         if self._worker is None:
             self.waking.tell_deliveries()
-        self._deliveries_elsewhere()
+        else:
+            self._worker.wake_deliveries(subscribers)
 
     def _deliveries_elsewhere(self) -> None:
         if self._worker is not None:

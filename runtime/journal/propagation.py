@@ -1,7 +1,7 @@
 """Deliveries: how canonical events reach their subscribers."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from msgspec import Struct
@@ -47,7 +47,8 @@ class Subscriber(Struct, frozen=True, kw_only=True):
 
     `topics` are exact names, or a prefix ending in `*`. In one batch there is at most one event of
     an entity, and an event is handed over only after those before it are done. With `coalesce`
-    only the newest event of an entity and topic-set is sent, older ones waiting are superseded.
+    only the newest event of an entity and topic-set is sent, older ones waiting are superseded;
+    `gather` is how long after the first sign of an event others may come to go with it.
     `deliver` answers one outcome per delivery, in order; an exception means `Later` for all.
     """
 
@@ -57,6 +58,7 @@ class Subscriber(Struct, frozen=True, kw_only=True):
     batch: int = 50
     concurrency: int = 1
     coalesce: bool = False
+    gather: timedelta = timedelta()
 
     def wants(self, topic: str) -> bool:
         """Whether events of `topic` go to this subscriber."""

@@ -103,8 +103,9 @@ class Waking:
 
     def tell_changed(self, process_id: str) -> None:
         """A process changed; somebody elsewhere may be waiting for it."""
-        self._changed.add(process_id)
-        self._stir()
+        if not self._store.is_exclusive:
+            self._changed.add(process_id)
+            self._stir()
 
     async def tell_of_release(self) -> None:
         """Leases were given back by a program that is about to end: announced before it does."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextvars import Context
 from datetime import datetime, timedelta
 from functools import partial
@@ -161,9 +161,9 @@ class Worker:
             work.hungry = True
             self._wakeup.set()
 
-    def wake_deliveries(self) -> None:
-        """Events were committed."""
-        self._delivering.wake()
+    def wake_deliveries(self, subscribers: Collection[str] | None = None) -> None:
+        """Events were committed; for these subscribers, if it is known for which."""
+        self._delivering.wake(subscribers)
 
     # Born leased: what is accepted here and has room here never needs to be looked for.
 

@@ -34,6 +34,7 @@ class Store:
 
     def __init__(self, url: str | URL) -> None:
         self._url = make_url(url)
+        self._is_exclusive = self._url.get_backend_name() == "sqlite"
         self._engine = _engine(self._url)
         self._writer = Writer(self._connect_writer)
         self._reading = _engine(self._url, reading=True) if self.is_exclusive else self._engine
@@ -44,7 +45,7 @@ class Store:
     @property
     def is_exclusive(self) -> bool:
         """Whether this process alone has the store: then every other lease holder is dead."""
-        return self._url.get_backend_name() == "sqlite"
+        return self._is_exclusive
 
     @property
     def dialect(self) -> Any:

@@ -80,6 +80,8 @@ async def test_json_that_two_readers_could_read_differently_is_malformed(world, 
             "/lines/0/quantity",
         ),
         (b'{"customer":"a:b:c","customer" : "C2","lines":[]}', "/customer"),
+        (b'{"customer" :":","customer":"C2","note":"at 10:00","lines":[]}', "/customer"),
+        (b'{"customer":"\\":","customer":"C2","lines":[]}', "/customer"),
     ],
 )
 async def test_a_name_written_twice_is_refused_wherever_it_hides(world, body, pointer):
