@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV_VERSION := 0.13.9
+TESTERS ?= 2
 PACKAGES := contracts runtime system_apis process_apis experience_apis gateway deploy
 
 .PHONY: run test lint bench campaigns lock setup clean
@@ -25,7 +26,7 @@ run: $(STAMP)
 	@$(BIN)/crossdock up --demo
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
