@@ -26,6 +26,7 @@ from deploy.health import Health
 from deploy.jobs import Job, lasting
 from deploy.keeping import JournalKeep
 from deploy.profile import Configuration, Settings, configuration
+from deploy.reloading import Reloading
 from deploy.tiers import (
     Elsewhere,
     Parts,
@@ -40,6 +41,7 @@ from gateway.call import ConfigFault
 from gateway.config import ConfigError, reference
 from gateway.fetching import Fetcher
 from gateway.gateway import build_gateway
+from gateway.lasting import Lasting
 from gateway.records import Lines
 from gateway.server import serve as listen
 from gateway.upstreams import Forwarder, Upstream
@@ -149,17 +151,28 @@ async def serve_gateway(settings: Settings, *, on_ready: OnReady) -> None:
             return {"store": type(fault).__name__}
         return {"store": None}
 
-    gateway = build_gateway(
-        [blessed(api) for api in supported()],
-        configured.gateway,
-        _upstreams(configured, around),
-        around.parts.keep(JournalKeep(journal)),
-        records=Lines(access_log(settings), logging.getLogger("crossdock.gateway")),
-        data=settings.data,
-        clock=clock,
-        ready=ready,
-        fetch=Fetcher(),
-        tracing=around.tracing,
+    records = Lines(access_log(settings), logging.getLogger("crossdock.gateway"))
+    known: dict[str, Forwarder] = {}
+
+    def build(configured: Configuration, lasting: Lasting | None = None) -> Gateway:
+        in_use = () if lasting is None else gateway.served.upstreams.values()
+        return build_gateway(
+            [blessed(api) for api in supported()],
+            configured.gateway,
+            _upstreams(configured, around, known, in_use),
+            around.parts.keep(JournalKeep(journal)),
+            records=records,
+            data=settings.data,
+            clock=clock,
+            ready=ready,
+            fetch=Fetcher(),
+            tracing=around.tracing,
+            lasting=lasting,
+        )
+
+    gateway = build(configured)
+    reload = Reloading(
+        gateway, settings, configured, build=build, records=records, taken=frozenset({"tiers"})
     )
     shared, caches = _invalidations(around, gateway)
     store.open()
@@ -172,7 +185,7 @@ async def serve_gateway(settings: Settings, *, on_ready: OnReady) -> None:
     try:
         await listen(
             gateway, host=settings.host, port=settings.port, drain=gateway.drain,
-            on_listening=on_ready,
+            reload=reload, on_listening=on_ready,
         )  # fmt: skip
     finally:
         listening.cancel()
@@ -248,11 +261,25 @@ async def _listened(
             await around.tracing.stop()
 
 
-def _upstreams(configured: Configuration, around: Surroundings) -> dict[str, Upstream]:
-    """One forwarder for each tier, under the name of each of its APIs."""
+def _upstreams(
+    configured: Configuration,
+    around: Surroundings,
+    known: dict[str, Forwarder],
+    in_use: Iterable[Upstream],
+) -> dict[str, Upstream]:
+    """One forwarder for each tier, under the name of each of its APIs.
+
+    Across a reload an address that is `in_use` keeps the forwarder it is `known` with, and so its
+    connections, its budgets and what it has learnt of the tier.
+    """
+    used = {id(each) for each in in_use}
     found: dict[str, Upstream] = {}
     for tier in ("system", "process", "experience"):
-        forwarder = Forwarder(_address(configured, tier), clock=around.clock)
+        address = _address(configured, tier)
+        forwarder = known.get(address)
+        if forwarder is None or (used and id(forwarder) not in used):
+            forwarder = known[address] = Forwarder(address, clock=around.clock)
+            used.add(id(forwarder))
         found |= {api.path.removeprefix("/"): forwarder for api in apis_of(tier)}
     return found
 

@@ -8,7 +8,7 @@ is how a campaign plants a defect and how a test hands in a world of its own.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from importlib import import_module
 from random import Random, SystemRandom
@@ -20,10 +20,12 @@ from contracts.versions import ApiVersion, retired, supported
 from deploy.jobs import Job, lasting
 from deploy.keeping import JournalKeep
 from deploy.profile import Configuration, Settings, configuration
+from deploy.reloading import Reloading
 from deploy.tiers import ExperienceTier, Parts, ProcessTier, Surroundings, systems
 from gateway.application import Gateway
 from gateway.fetching import Fetcher
 from gateway.gateway import build_gateway
+from gateway.lasting import Lasting
 from gateway.records import Lines
 from gateway.routes import Lifecycle
 from gateway.server import serve as listen
@@ -73,26 +75,31 @@ class System:
         )
         self._background: list[asyncio.Task[None]] = []
         self._jobs: list[Job] = [prepare_for_failures, *self.connectors.jobs, *self.processes.jobs]
-        self.gateway = self._gateway(
-            around, {**channels.apis, **self.processes.apis, **self.connectors.apis}
-        )
+        behind = {**channels.apis, **self.processes.apis, **self.connectors.apis}
+        self._around = around
+        self._records = Lines(access_log(settings), logging.getLogger("crossdock.gateway"))
+        self._served: Any = application([router_for(api, behind[api.name]) for api in supported()])
+        self.gateway = self._gateway(configured)
         self.processes.on_doubt.append(self._forget_copies)
+        self.reload = Reloading(
+            self.gateway, settings, configured, build=self._gateway, records=self._records
+        )
 
-    def _gateway(self, around: Surroundings, behind: Mapping[str, object]) -> Gateway:
-        served: Any = application([router_for(api, behind[api.name]) for api in supported()])
-        settings = around.settings
+    def _gateway(self, configured: Configuration, lasting: Lasting | None = None) -> Gateway:
+        around = self._around
         return build_gateway(
             [blessed(api) for api in supported()],
-            around.configured.gateway,
-            {api.path.removeprefix("/"): served for api in supported()},
+            configured.gateway,
+            {api.path.removeprefix("/"): self._served for api in supported()},
             around.parts.keep(JournalKeep(self.journal)),
-            records=Lines(access_log(settings), logging.getLogger("crossdock.gateway")),
-            data=settings.data,
+            records=self._records,
+            data=around.settings.data,
             clock=around.clock,
             ready=self.processes.ready,
             fetch=Fetcher(),
             tracing=around.tracing,
             retired={api.path.removeprefix("/"): _stage(api) for api in retired()},
+            lasting=lasting,
         )
 
     def _forget_copies(self, changes: Iterable[RecordChanged]) -> None:
@@ -181,7 +188,7 @@ async def serve(
     on_ready: Callable[[], None] = lambda: None,
     parts: Parts = Parts(),  # noqa: B008  # immutable, and empty
 ) -> None:
-    """Run the assembled system until SIGTERM or SIGINT has drained it.
+    """Run the assembled system until SIGTERM or SIGINT has drained it; SIGHUP reloads.
 
     Raises:
         gateway.config.ConfigError: the configuration is faulty; nothing was started.
@@ -197,6 +204,7 @@ async def serve(
             host=settings.host,
             port=settings.port,
             drain=system.gateway.drain,
+            reload=system.reload,
             on_listening=on_ready,
         )
     finally:
