@@ -10,6 +10,7 @@ from deploy.commands.operating import API, Listing, asked, at, operated, path, p
 __all__ = ["command"]
 
 _SHOWN = 20
+_TOLD_ELSEWHERE = frozenset({"act", "actor", "consumer", "pauseMicros"})
 
 
 @click.group(name="audit", cls=Listing)
@@ -43,12 +44,13 @@ def list_(*, actor: str | None, limit: int, as_json: bool, client: str, secret: 
 def _said(record: dict[str, Any]) -> tuple[str, str]:
     """Who did what, of a call that the gateway recorded or of an act of an operator."""
     if "act" in record:
-        rest = {
-            name: value for name, value in record.items()
-            if name not in {"act", "actor", "consumer"} and isinstance(value, str | int)
-        }  # fmt: skip
-        told = " ".join(f"{name}={value}" for name, value in rest.items())
-        return str(record.get("actor")), f"{record['act']} {told}"
+        told = {**(record.get("amendment") or {}), **record}
+        rest = [
+            f"{name}={value}"
+            for name, value in told.items()
+            if name not in _TOLD_ELSEWHERE and isinstance(value, str | int)
+        ]
+        return str(record.get("actor")), " ".join([str(record["act"]), *rest])
     return str(record.get("consumer")), f"{record.get('target')} -> {record.get('outcome')}"
 
 

@@ -118,15 +118,19 @@ def _preview(body: dict[str, Any], given: dict[str, Any]) -> None:
     for name, value in (
         ("by category", counted(told["byCategory"])),
         ("oldest", at(told["oldest"])),
-        ("looked up first", f"{told['lookedUpFirst']:,}, which may have reached a system"),
+        ("looked up first", _some(told["lookedUpFirst"], "which may have reached a system")),
         ("not done twice", counted(told["standingEffects"])),
-        ("prices checked again", f"{told['stalePrices']:,}; one that moved stops again"),
+        ("prices checked again", _some(told["stalePrices"], "one that moved stops again")),
         ("vendor calls, about", counted(told["vendorCalls"])),
         ("takes at least", f"{span(told['seconds'])}, set by {_slowest(told, body)}"),
     ):
         click.echo(f"  {name:<22} {value}")
     if told["notAllowed"]:
         click.echo(f"  {'left out':<22} {told['notAllowed']:,}, which do not offer this action")
+
+
+def _some(number: int, what: str) -> str:
+    return f"{number:,}: {what}" if number else "none"
 
 
 def _slowest(told: dict[str, Any], body: dict[str, Any]) -> str:
