@@ -5,7 +5,7 @@ Token, company id, paths, paging and the reading of answers; the port itself is 
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 from urllib.parse import urlencode
 
@@ -26,7 +26,7 @@ from runtime.http import (
     decode,
 )
 from runtime.http.client import Decoder
-from system_apis.erp.business_central import wire
+from system_apis.erp.business_central import odata, wire, wire_filters, wire_subscriptions
 from system_apis.erp.business_central.failures import SYSTEM, failure_of
 from system_apis.erp.business_central.settings import BusinessCentralSettings
 
@@ -106,13 +106,13 @@ class Company:
             raise refused("not-found")
         return answer
 
-    async def batch(self, operations: Sequence[wire.BatchOperation]) -> HttpAnswer:
+    async def batch(self, operations: Sequence[odata.BatchOperation]) -> HttpAnswer:
         """Do up to a hundred changes under the company in one request, each by itself."""
         root = await self._under_company("")
         path = root[root.index("/companies(") + 1 :]
         wanted = [msgspec.structs.replace(one, url=f"{path}{one.url}") for one in operations]
-        body = wire.encode(wire.BatchRequest(requests=wanted))
-        return await self._channel.send(self._under_api("POST", wire.BATCH, body=body))
+        body = wire.encode(odata.BatchRequest(requests=wanted))
+        return await self._channel.send(self._under_api("POST", odata.BATCH, body=body))
 
     async def keep_subscribed(self, url: str, secret: str, now: datetime) -> int:
         """Have changes of master data told to `url`; answer how many subscriptions were made.
@@ -120,8 +120,8 @@ class Company:
         Those that end within a day are renewed; both ask `url` for a handshake. To be called every
         few hours: the vendor drops all subscriptions of an address that once answered badly.
         """
-        listed = await self._channel.send(self._under_api("GET", wire.SUBSCRIPTIONS))
-        page = self.decoded(wire.subscriptions_decoder, listed, safe=True)
+        listed = await self._channel.send(self._under_api("GET", wire_subscriptions.SUBSCRIPTIONS))
+        page = self.decoded(wire_subscriptions.subscriptions_decoder, listed, safe=True)
         company = await self._under_company("")
         root = company[company.index("/api/v2.0/") :]
         made = 0
@@ -134,11 +134,13 @@ class Company:
                 and one.resource.strip("/").endswith(resource.partition("/companies")[2])
             ]
             if not known:
-                wanted = wire.NewSubscription(
+                wanted = wire_subscriptions.NewSubscription(
                     notification_url=url, resource=resource, client_state=secret
                 )
                 await self._channel.send(
-                    self._under_api("POST", wire.SUBSCRIPTIONS, body=wire.encode(wanted))
+                    self._under_api(
+                        "POST", wire_subscriptions.SUBSCRIPTIONS, body=wire.encode(wanted)
+                    )
                 )
                 made += 1
             for one in known:
@@ -146,8 +148,8 @@ class Company:
                     await self._channel.send(
                         self._under_api(
                             "PATCH",
-                            f"{wire.SUBSCRIPTIONS}('{one.subscription_id}')",
-                            body=wire.encode({"clientState": secret}),
+                            f"{wire_subscriptions.SUBSCRIPTIONS}('{one.subscription_id}')",
+                            body=wire.encode(wire_subscriptions.Renewal(client_state=secret)),
                             etag=one.etag,
                         )
                     )
@@ -184,11 +186,11 @@ class Company:
         self,
         entity_set: str,
         query: Changes,
-        decoder: Decoder[wire.Page[T]],
+        decoder: Decoder[odata.Page[T]],
         *,
         condition: str | None = None,
         **options: str,
-    ) -> wire.Page[T]:
+    ) -> odata.Page[T]:
         """Read one page of a set: the first since an instant, or the one a cursor names.
 
         `options` are the query options of the first page, such as `select` and `expand`.
@@ -203,12 +205,11 @@ class Company:
         else:
             conditions = [condition] if condition else []
             if query.since is not None:
-                since = query.since.astimezone(UTC).isoformat(timespec="milliseconds")
-                conditions.append(f"lastModifiedDateTime gt {since.replace('+00:00', 'Z')}")
-            options["orderby"] = "lastModifiedDateTime"
+                conditions.append(wire_filters.changed_after(query.since))
+            options["orderby"] = wire_filters.CHANGED_AT
             if conditions:
                 options["filter"] = " and ".join(conditions)
-            path = await self._under_company(wire.query(entity_set, **options))
+            path = await self._under_company(odata.query(entity_set, **options))
             answer = await self._get(path, self._page_size())
         return self.decoded(decoder, answer, safe=True)
 
@@ -220,6 +221,14 @@ class Company:
         if not link.startswith(self._settings.base_url + "/"):
             raise _elsewhere()
         return self.decoded(decoder, await self._get(link), safe=True)
+
+    async def rest_of(self, page: odata.Page[T], decoder: Decoder[odata.Page[T]]) -> list[T]:
+        """Answer a page's records and those of every page after it."""
+        found = page.value
+        while page.next_link is not None:
+            page = await self.follow(page.next_link, decoder)
+            found = found + page.value
+        return found
 
     def cursor(self, next_link: str | None) -> str | None:
         """Turn a link into a cursor that can lead nowhere but back to this company."""

@@ -5,18 +5,13 @@ external reference before anything is created again; creates of one reference ne
 this process, and one that had to wait for another looks first.
 """
 
-import asyncio
-from decimal import Decimal
-from typing import Final, TypeVar
-
-import msgspec
+from typing import Final
 
 from contracts.canonical.credit import CreditPosition
 from contracts.canonical.documents import CreditMemo, CreditMemoRequest
-from contracts.canonical.ids import CustomerId, number_of
+from contracts.canonical.ids import number_of
 from contracts.canonical.item import Item
 from contracts.canonical.party import Customer
-from contracts.canonical.pricing import PriceLadder
 from contracts.outcomes import CallFailedError, Rejected
 from contracts.ports.changes import Changes
 from contracts.ports.erp import (
@@ -40,21 +35,18 @@ from runtime.budget import BudgetBroker
 from runtime.clock import Clock
 from runtime.guard import Guard, Turns
 from runtime.http import HttpClient
-from runtime.http.client import Decoder
-from system_apis.erp.business_central import mapping, wire
+from system_apis.erp.business_central import mapping, odata, wire, wire_filters
 from system_apis.erp.business_central.company import Company, refused
+from system_apis.erp.business_central.credit import Credit
 from system_apis.erp.business_central.failures import SYSTEM
 from system_apis.erp.business_central.posted import Posted
+from system_apis.erp.business_central.prices import Prices
+from system_apis.erp.business_central.rates import Rates
 from system_apis.erp.business_central.settings import BusinessCentralSettings
 
 __all__ = ["BusinessCentral"]
 
-T = TypeVar("T")
 PREFIX: Final = "bc:"
-ITEMS_A_CALL: Final = 80
-"""Keeps the filter of one request below 4 kB of URL."""
-ENQUIRY: Final = "PRICE-ENQUIRY"
-"""The reference of drafted quotes, by which any that outlived its enquiry can be swept."""
 
 
 class BusinessCentral:
@@ -73,17 +65,22 @@ class BusinessCentral:
         self._clock = clock
         self.guard = guard or Guard(SYSTEM, clock=clock)
         self._company = Company(settings, http=http, broker=broker, clock=clock, guard=self.guard)
-        self._posted = Posted(self._company, local_currency=settings.local_currency)
+        local = settings.local_currency
+        self._posted = Posted(self._company, local_currency=local)
+        self._rates = Rates(self._company, local_currency=local, clock=clock)
+        self._prices = Prices(
+            self._company, local_currency=local, probes=settings.probe_quantities, clock=clock
+        )
+        self._credit = Credit(self._company, self._rates, local_currency=local, clock=clock)
         self._creating = Turns()
-        self._has_price_page = self._has_credit_page = True
 
     # -- master data ------------------------------------------------------------------------
 
     async def get_customer(self, reference: str) -> Customer:
         """Answer a customer by canonical id or number; `customer-unknown` if there is none."""
         number = _number(reference)
-        path = wire.query(
-            wire.CUSTOMERS, filter=wire.equals("number", number), select=wire.CUSTOMER_FIELDS
+        path = odata.query(
+            wire.CUSTOMERS, filter=wire_filters.numbered(number), select=wire.CUSTOMER_FIELDS
         )
         page = await self._company.read(path, wire.customers_decoder)
         if not page.value:
@@ -93,7 +90,9 @@ class BusinessCentral:
     async def get_item(self, reference: str) -> Item:
         """Answer an item by canonical id or number; `item-unknown` if there is none."""
         number = _number(reference)
-        path = wire.query(wire.ITEMS, filter=wire.equals("number", number), select=wire.ITEM_FIELDS)
+        path = odata.query(
+            wire.ITEMS, filter=wire_filters.numbered(number), select=wire.ITEM_FIELDS
+        )
         page = await self._company.read(path, wire.items_decoder)
         if not page.value:
             raise refused("item-unknown")
@@ -121,149 +120,19 @@ class BusinessCentral:
             cursor=self._company.cursor(page.next_link),
         )
 
-    async def exchange_rate(self, currency: str) -> ExchangeRate:
-        """Answer what one unit of a currency is worth in the company's own, as of today.
-
-        `currency-mismatch` when the ERP knows no rate.
-        """
-        row = await self._latest_rate(currency)
-        rate = mapping.exchange_rate(row, currency)
-        through = row.relational_currency_code
-        if through in {"", self._settings.local_currency}:
-            return rate
-        worth = mapping.exchange_rate(await self._latest_rate(through), through)
-        return msgspec.structs.replace(rate, rate=rate.rate * worth.rate)
-
-    async def _latest_rate(self, currency: str) -> wire.ExchangeRate:
-        today = self._clock.now().date().isoformat()
-        path = wire.query(
-            wire.EXCHANGE_RATES,
-            filter=f"{wire.equals('currencyCode', currency)} and startingDate le {today}",
-            orderby="startingDate desc",
-            top="1",
-        )
-        page = await self._company.read_if_there(path, wire.rates_decoder)
-        if page is None or not page.value:
-            raise refused("currency-mismatch")
-        return page.value[0]
-
     # -- prices and credit ------------------------------------------------------------------
 
+    async def exchange_rate(self, currency: str) -> ExchangeRate:
+        """Answer what one unit of a currency is worth in the company's own, as of today."""
+        return await self._rates.of(currency)
+
     async def price_ladders(self, body: PriceEnquiry) -> PriceLadders:
-        """Answer the prices the vendor itself would put on the lines.
-
-        From the tenant's price page, or from a drafted quote when it has none, which is found out
-        once and remembered.
-        """
-        numbers = list(dict.fromkeys(number_of(item) for item in body.items))
-        chunks = [numbers[at : at + ITEMS_A_CALL] for at in range(0, len(numbers), ITEMS_A_CALL)]
-        customer = number_of(body.customer)
-        if self._has_price_page:
-            pages = await asyncio.gather(*(self._net_prices(customer, some) for some in chunks))
-            rows = [row for page in pages if page is not None for row in page]
-            if all(page is not None for page in pages):
-                found = mapping.ladders(
-                    rows, body.customer, self._settings.local_currency, self._clock.now()
-                )
-                return PriceLadders(ladders=found)
-            self._has_price_page = False
-        ladders: list[PriceLadder] = []
-        for some in chunks:
-            ladders += await self._draft_prices(body.customer, some)
-        return PriceLadders(ladders=tuple(ladders))
-
-    async def _net_prices(self, customer: str, numbers: list[str]) -> list[wire.NetPrice] | None:
-        wanted = wire.equals("customerNumber", customer)
-        items = " or ".join(wire.equals("itemNumber", number) for number in numbers)
-        path = wire.query(wire.NET_PRICES, filter=f"{wanted} and ({items})")
-        page = await self._company.read_if_there(path, wire.prices_decoder, custom=True)
-        return None if page is None else await self._rest_of(page, wire.prices_decoder)
-
-    async def _draft_prices(self, who: CustomerId, numbers: list[str]) -> tuple[PriceLadder, ...]:
-        """Let the vendor price a quote of every item in some quantities, and delete it."""
-        items = " or ".join(wire.equals("number", number) for number in numbers)
-        path = wire.query(wire.ITEMS, filter=items, select=wire.ITEM_FIELDS)
-        known = await self._company.read(path, wire.items_decoder)
-        lines = [
-            wire.item_line(item.number, Decimal(quantity))
-            for item in await self._rest_of(known, wire.items_decoder)
-            if not item.blocked
-            for quantity in self._settings.probe_quantities
-        ]
-        if not lines:
-            return ()
-        draft = wire.NewQuote(
-            external_document_number=ENQUIRY,
-            customer_number=number_of(who),
-            sales_quote_lines=lines,
-        )
-        path = wire.query(wire.QUOTES, expand=wire.QUOTE_LINES)
-        answer = await self._company.write("POST", path, body=wire.encode(draft))
-        quote = self._company.decoded(wire.quote_decoder, answer, safe=False)
-        try:
-            priced = quote.sales_quote_lines
-            if priced is None:
-                path = f"{wire.QUOTES}({quote.id})/{wire.QUOTE_LINES}"
-                page = await self._company.read(path, wire.quote_lines_decoder)
-                priced = await self._rest_of(page, wire.quote_lines_decoder)
-        finally:
-            await self._company.write("DELETE", f"{wire.QUOTES}({quote.id})")
-        currency = quote.currency_code or self._settings.local_currency
-        return mapping.ladders_of_quote(priced, who, currency, self._clock.now())
+        """Answer the prices the vendor itself would put on the lines."""
+        return await self._prices.ladders(body)
 
     async def credit_position(self, reference: str) -> CreditPosition:
-        """Answer a customer's limit, balance, overdue amount and what is on order.
-
-        As of the instant it was asked for: an order created while the vendor answers may be
-        missing from it, and must not be taken as included.
-        """
-        number, asked_at = _number(reference), self._clock.now()
-        path = wire.query(
-            wire.CUSTOMERS,
-            filter=wire.equals("number", number),
-            select=wire.CREDIT_FIELDS,
-            expand=wire.FINANCIAL_DETAIL,
-        )
-        page, amounts = await asyncio.gather(
-            self._company.read(path, wire.customers_decoder), self._open_orders(number)
-        )
-        if not page.value:
-            raise refused("customer-unknown")
-        return mapping.credit_position(
-            page.value[0], amounts, self._settings.local_currency, asked_at
-        )
-
-    async def _open_orders(self, customer: str) -> wire.OpenOrderAmounts:
-        """Answer what is on order, from the tenant's credit page or by summing the order book."""
-        wanted = wire.equals("customerNumber", customer)
-        if self._has_credit_page:
-            path = wire.query(wire.OPEN_ORDERS, filter=wanted)
-            page = await self._company.read_if_there(path, wire.open_orders_decoder, custom=True)
-            if page is not None:
-                return page.value[0] if page.value else wire.OpenOrderAmounts()
-            self._has_credit_page = False
-        path = wire.query(wire.ORDERS, filter=wanted, expand=wire.ORDER_LINES)
-        book = await self._company.read(path, wire.orders_decoder)
-        waiting = shipped = Decimal(0)
-        for order in await self._rest_of(book, wire.orders_decoder):
-            rate = await self._rate(order.currency_code)
-            still_open, not_invoiced = mapping.outstanding(order)
-            waiting += still_open * rate
-            shipped += not_invoiced * rate
-        return wire.OpenOrderAmounts(outstanding_orders=waiting, shipped_not_invoiced=shipped)
-
-    async def _rate(self, currency: str) -> Decimal:
-        if currency in {"", self._settings.local_currency}:
-            return Decimal(1)
-        return (await self.exchange_rate(currency)).rate
-
-    async def _rest_of(self, page: wire.Page[T], decoder: Decoder[wire.Page[T]]) -> list[T]:
-        """Answer a page's records and those of every page after it."""
-        found = page.value
-        while page.next_link is not None:
-            page = await self._company.follow(page.next_link, decoder)
-            found = found + page.value
-        return found
+        """Answer a customer's limit, balance, overdue amount and what is on order."""
+        return await self._credit.position(_number(reference))
 
     # -- orders -----------------------------------------------------------------------------
 
@@ -329,12 +198,12 @@ class BusinessCentral:
                 wire.ORDERS,
                 query,
                 wire.orders_decoder,
-                condition=wire.equals("status", wire.IN_REVIEW),
+                condition=wire_filters.in_review(),
                 select=wire.ORDER_FIELDS,
             )
         )
 
-    def _book(self, page: wire.Page[wire.Order]) -> ErpOrderPage:
+    def _book(self, page: odata.Page[wire.Order]) -> ErpOrderPage:
         local = self._settings.local_currency
         return ErpOrderPage(
             orders=tuple(mapping.listed_order(found, local) for found in page.value),
@@ -372,9 +241,9 @@ class BusinessCentral:
         return await self._company.read(path, wire.credit_memo_decoder)
 
     async def _find_memo(self, memo: CreditMemoRequest) -> wire.CreditMemo | None:
-        path = wire.query(
+        path = odata.query(
             wire.CREDIT_MEMOS,
-            filter=wire.carries(
+            filter=wire_filters.carries(
                 number_of(memo.customer), mapping.reference_on_wire(memo.reference)
             ),
         )
@@ -399,14 +268,14 @@ class BusinessCentral:
         orders = await self._orders(number, reference)
         if orders:
             return mapping.order(orders[0], reference, local, was_there=True)
-        wanted = wire.carries(number, mapping.reference_on_wire(reference))
+        wanted = wire_filters.carries(number, mapping.reference_on_wire(reference))
         invoices = await self._company.read(
-            wire.query(wire.INVOICES, filter=wanted), wire.invoices_decoder
+            odata.query(wire.INVOICES, filter=wanted), wire.invoices_decoder
         )
         if invoices.value:
             return mapping.order_of_invoices(invoices.value, reference, local)
         shipments = await self._company.read(
-            wire.query(wire.SHIPMENTS, filter=wanted, expand=wire.SHIPMENT_LINES),
+            odata.query(wire.SHIPMENTS, filter=wanted, expand=wire.SHIPMENT_LINES),
             wire.shipments_decoder,
         )
         if shipments.value:
@@ -414,9 +283,9 @@ class BusinessCentral:
         return None
 
     async def _orders(self, number: str, reference: str) -> list[wire.Order]:
-        path = wire.query(
+        path = odata.query(
             wire.ORDERS,
-            filter=wire.carries(number, mapping.reference_on_wire(reference)),
+            filter=wire_filters.carries(number, mapping.reference_on_wire(reference)),
             select=wire.ORDER_FIELDS,
         )
         return (await self._company.read(path, wire.orders_decoder)).value

@@ -18,7 +18,7 @@ from contracts.outcomes import (
     Unavailable,
 )
 from runtime.http import HttpAnswer
-from system_apis.erp.business_central import wire
+from system_apis.erp.business_central import odata, wire
 
 __all__ = ["failure_of"]
 
@@ -92,9 +92,9 @@ def failure_of(answer: HttpAnswer, safe: bool) -> Failure | None:  # noqa: FBT00
     if status < 400 or status in _LEFT_TO_THE_CALLER:  # noqa: PLR2004  # HTTP's classes
         return None
     try:
-        error = wire.error_decoder.decode(answer.body).error
+        error = odata.error_decoder.decode(answer.body).error
     except msgspec.DecodeError:
-        error = wire.ErrorBody()
+        error = odata.ErrorBody()
     if status == _TOO_MANY or error.code == wire.TOO_MANY_REQUESTS:
         return Throttled(system=SYSTEM, retry_after=_retry_after(answer))
     if status in _NOT_NOW:
@@ -104,7 +104,7 @@ def failure_of(answer: HttpAnswer, safe: bool) -> Failure | None:  # noqa: FBT00
     return _refusal(error, status, safe=safe)
 
 
-def _refusal(error: wire.ErrorBody, status: int, *, safe: bool) -> Failure:
+def _refusal(error: odata.ErrorBody, status: int, *, safe: bool) -> Failure:
     if not error.code:
         return Malformed(system=SYSTEM, may_have_happened=not safe, detail=f"status {status}")
     if _LOCKED.search(error.message):
@@ -112,7 +112,7 @@ def _refusal(error: wire.ErrorBody, status: int, *, safe: bool) -> Failure:
     return _rejected(error)
 
 
-def _rejected(error: wire.ErrorBody) -> Rejected:
+def _rejected(error: odata.ErrorBody) -> Rejected:
     for rule in _RULES:
         if rule.text.search(error.message):
             return Rejected(

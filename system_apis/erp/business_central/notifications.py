@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from system_apis.erp.business_central import mapping, wire
+from system_apis.erp.business_central import mapping, wire_subscriptions
 from system_apis.erp.business_central.mapping import Records
 
 __all__ = ["ChangeNotice", "handshake", "parse", "verified"]
@@ -36,7 +36,7 @@ class ChangeNotice(msgspec.Struct, frozen=True, kw_only=True):
 
 def handshake(query: dict[str, str]) -> bytes | None:
     """Answer the body that a subscription's making or renewal wants; None for a notification."""
-    token = query.get(wire.VALIDATION_TOKEN)
+    token = query.get(wire_subscriptions.VALIDATION_TOKEN)
     return None if token is None else token.encode()
 
 
@@ -66,20 +66,20 @@ def parse(body: bytes) -> tuple[ChangeNotice, ...]:
     return tuple(_notice(one) for one in _decoded(body).value)
 
 
-def _decoded(body: bytes) -> wire.Notifications:
+def _decoded(body: bytes) -> wire_subscriptions.Notifications:
     try:
-        return wire.notifications_decoder.decode(body)
+        return wire_subscriptions.notifications_decoder.decode(body)
     except msgspec.DecodeError as error:
         raise ValueError("not a notification of the ERP") from error
 
 
-def _notice(told: wire.Notification) -> ChangeNotice:
+def _notice(told: wire_subscriptions.Notification) -> ChangeNotice:
     found = _RESOURCE.match(told.resource)
     if found is None:
         raise ValueError("a notification of no entity")
     return ChangeNotice(
         id=f"{told.subscription_id}/{told.resource}/{told.last_modified_date_time}",
         records=mapping.records_of(found["set"]),
-        record=found["id"] if told.change_type != wire.COLLECTION else None,
+        record=found["id"] if told.change_type != wire_subscriptions.COLLECTION else None,
         change=told.change_type,
     )

@@ -23,7 +23,7 @@ from contracts.ports.erp import (
 )
 from runtime.guard import Turns
 from runtime.http import HttpAnswer
-from system_apis.erp.business_central import mapping, wire
+from system_apis.erp.business_central import mapping, odata, wire, wire_filters
 from system_apis.erp.business_central.company import Company, refused
 from system_apis.erp.business_central.failures import SYSTEM, failure_of
 
@@ -46,14 +46,14 @@ class Posted:
 
     async def of_order(self, number: str) -> OrderDocuments:
         """Answer everything posted for an order number so far."""
-        wanted = wire.equals("orderNumber", number)
+        wanted = wire_filters.of_order(number)
         shipments, invoices = await asyncio.gather(
             self._company.read(
-                wire.query(wire.SHIPMENTS, filter=wanted, expand=wire.SHIPMENT_LINES),
+                odata.query(wire.SHIPMENTS, filter=wanted, expand=wire.SHIPMENT_LINES),
                 wire.shipments_decoder,
             ),
             self._company.read(
-                wire.query(wire.INVOICES, filter=wanted, expand=wire.INVOICE_LINES),
+                odata.query(wire.INVOICES, filter=wanted, expand=wire.INVOICE_LINES),
                 wire.invoices_decoder,
             ),
         )
@@ -71,16 +71,16 @@ class Posted:
         cursor = _BETWEEN.join(one or "" for one in after) if any(after) else None
         return DocumentPage(shipments=shipped, invoices=billed, cursor=cursor)
 
-    async def _shipments(self, query: Changes | None) -> wire.Page[wire.Shipment]:
+    async def _shipments(self, query: Changes | None) -> odata.Page[wire.Shipment]:
         if query is None:
-            return wire.Page(value=[])
+            return odata.Page(value=[])
         return await self._company.page(
             wire.SHIPMENTS, query, wire.shipments_decoder, expand=wire.SHIPMENT_LINES
         )
 
-    async def _invoices(self, query: Changes | None) -> wire.Page[wire.Invoice]:
+    async def _invoices(self, query: Changes | None) -> odata.Page[wire.Invoice]:
         if query is None:
-            return wire.Page(value=[])
+            return odata.Page(value=[])
         return await self._company.page(
             wire.INVOICES, query, wire.invoices_decoder, expand=wire.INVOICE_LINES
         )
@@ -139,7 +139,7 @@ class Posted:
             for line in lines.values()
             if line.invoice_quantity
         )
-        path = wire.query(f"{wire.ORDERS}({order.id})", expand=wire.ORDER_LINES)
+        path = odata.query(f"{wire.ORDERS}({order.id})", expand=wire.ORDER_LINES)
         ready = await self._company.read(path, wire.order_decoder)
         for line in ready.sales_order_lines:
             if line.quantity and (
@@ -155,7 +155,7 @@ class Posted:
     ) -> list[wire.OrderLine]:
         """Change lines, a hundred in one request; answer them as they then are."""
         wanted = [
-            wire.BatchOperation(
+            odata.BatchOperation(
                 id=str(at),
                 method="PATCH",
                 url=f"{wire.ORDER_LINES}({line.id})",
@@ -165,13 +165,13 @@ class Posted:
             for at, (line, body) in enumerate(changes)
         ]
         made: list[wire.OrderLine] = []
-        for start in range(0, len(wanted), wire.LARGEST_BATCH):
-            made += await self._one_batch(wanted[start : start + wire.LARGEST_BATCH])
+        for start in range(0, len(wanted), odata.LARGEST_BATCH):
+            made += await self._one_batch(wanted[start : start + odata.LARGEST_BATCH])
         return made
 
-    async def _one_batch(self, wanted: Sequence[wire.BatchOperation]) -> list[wire.OrderLine]:
+    async def _one_batch(self, wanted: Sequence[odata.BatchOperation]) -> list[wire.OrderLine]:
         answer = await self._company.batch(wanted)
-        told = self._company.decoded(wire.batch_decoder, answer, safe=False).responses
+        told = self._company.decoded(odata.batch_decoder, answer, safe=False).responses
         made = []
         for one in told:
             inner = HttpAnswer(status=one.status, headers={}, body=bytes(one.body))
@@ -186,15 +186,15 @@ class Posted:
         return made
 
     async def _order(self, customer: CustomerId, reference: str) -> wire.Order | None:
-        found = wire.carries(number_of(customer), reference)
-        path = wire.query(wire.ORDERS, filter=found, expand=wire.ORDER_LINES)
+        found = wire_filters.carries(number_of(customer), reference)
+        path = odata.query(wire.ORDERS, filter=found, expand=wire.ORDER_LINES)
         return next(iter((await self._company.read(path, wire.orders_decoder)).value), None)
 
     async def _latest(self, order_number: str) -> str | None:
         """Answer the number of the shipment posted last for an order."""
-        path = wire.query(
+        path = odata.query(
             wire.SHIPMENTS,
-            filter=wire.equals("orderNumber", order_number),
+            filter=wire_filters.of_order(order_number),
             orderby="number desc",
             top="1",
         )

@@ -1,17 +1,17 @@
 """Business Central's own words: paths, properties, enumeration values and error codes.
 
-Nothing outside this file and `mapping.py` knows them. Only what is read or written is declared;
-what the vendor adds is ignored. Source: API v2.0 reference and the AL source of its pages.
+Nothing outside the `wire` files and `mapping.py` knows them: here are records, `wire_filters.py`
+has what they are chosen by, `wire_subscriptions.py` what tells of their changes. Only what is read
+or written is declared; what the vendor adds is ignored. Source: API v2.0 reference and the AL
+source of its pages.
 """
 
-from collections.abc import Sequence
 from decimal import Decimal
-from typing import Final, Generic, TypeVar
-from urllib.parse import quote
+from typing import Final
 
 import msgspec
 
-T = TypeVar("T")
+from system_apis.erp.business_central.odata import Page
 
 SCOPE: Final = "https://api.businesscentral.dynamics.com/.default"
 NOTHING: Final = "_x0020_"
@@ -56,26 +56,6 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
     access_token: str
     expires_in: float
-
-
-class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
-    """The inside of an error."""
-
-    code: str = ""
-    message: str = ""
-
-
-class ErrorEnvelope(msgspec.Struct, frozen=True, kw_only=True):
-    """Every refusal of the vendor."""
-
-    error: ErrorBody = ErrorBody()
-
-
-class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """One page of a set. `next_link` must be followed as it is."""
-
-    value: list[T]
-    next_link: str | None = msgspec.field(default=None, name="@odata.nextLink")
 
 
 class Company(Wire, frozen=True, kw_only=True):
@@ -350,83 +330,12 @@ class CreditMemo(Wire, frozen=True, kw_only=True):
     total_amount_excluding_tax: Decimal = Decimal(0)
 
 
-class Notification(Wire, frozen=True, kw_only=True):
-    """One change of a subscribed set."""
-
-    subscription_id: str
-    resource: str
-    change_type: str
-    client_state: str = ""
-    last_modified_date_time: str = ""
-
-
-class Notifications(msgspec.Struct, frozen=True, kw_only=True):
-    """A body of notifications, of several subscriptions perhaps."""
-
-    value: list[Notification]
-
-
-class NewSubscription(Wire, frozen=True, kw_only=True):
-    """Where changes of a set are to be told."""
-
-    notification_url: str
-    resource: str
-    client_state: str
-
-
-class BatchOperation(msgspec.Struct, frozen=True, kw_only=True):
-    """One request of a batch; its address is relative to the company."""
-
-    id: str
-    method: str
-    url: str
-    headers: dict[str, str]
-    body: msgspec.Struct
-
-
-class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch; each operation is a transaction of its own."""
-
-    requests: Sequence[BatchOperation]
-
-
-LARGEST_BATCH: Final = 100
-
-
-class BatchAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one request of a batch."""
-
-    status: int
-    body: msgspec.Raw = msgspec.Raw(b"")
-
-
-class BatchAnswers(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a batch."""
-
-    responses: list[BatchAnswer]
-
-
-class Subscription(Wire, frozen=True, kw_only=True):
-    """A subscription; it lives for three days."""
-
-    subscription_id: str
-    notification_url: str
-    resource: str
-    expiration_date_time: str = ""
-    etag: str = msgspec.field(default="", name="@odata.etag")
-
-
-VALIDATION_TOKEN: Final = "validationToken"  # noqa: S105  # a parameter's name
-COLLECTION: Final = "collection"
-SUBSCRIPTIONS: Final = "subscriptions"
-BATCH: Final = "$batch"
 ITEM_LINE: Final = "Item"
 DRAFT: Final = "Draft"
 IN_REVIEW: Final = "In_x0020_Review"
 
 encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 token_decoder: Final = msgspec.json.Decoder(Token)
-error_decoder: Final = msgspec.json.Decoder(ErrorEnvelope)
 companies_decoder: Final = msgspec.json.Decoder(Page[Company])
 customers_decoder: Final = msgspec.json.Decoder(Page[Customer])
 items_decoder: Final = msgspec.json.Decoder(Page[Item])
@@ -440,9 +349,6 @@ quote_decoder: Final = msgspec.json.Decoder(Quote)
 quote_lines_decoder: Final = msgspec.json.Decoder(Page[QuoteLine])
 invoices_decoder: Final = msgspec.json.Decoder(Page[Invoice])
 shipments_decoder: Final = msgspec.json.Decoder(Page[Shipment])
-notifications_decoder: Final = msgspec.json.Decoder(Notifications)
-batch_decoder: Final = msgspec.json.Decoder(BatchAnswers)
-subscriptions_decoder: Final = msgspec.json.Decoder(Page[Subscription])
 credit_memo_decoder: Final = msgspec.json.Decoder(CreditMemo)
 credit_memos_decoder: Final = msgspec.json.Decoder(Page[CreditMemo])
 
@@ -466,24 +372,3 @@ def priced_line(
         unit_price=unit_price,
         discount_percent=Decimal(0),
     )
-
-
-def equals(field: str, value: str) -> str:
-    """A filter on one value; a quote inside it is doubled (OData v4, section 5.1.1.6.1)."""
-    doubled = value.replace("'", "''")
-    return f"{field} eq '{doubled}'"
-
-
-def carries(number: str, reference: str) -> str:
-    """A filter on what a customer's document is known by; the vendor keeps it in upper case."""
-    return (
-        equals("customerNumber", number)
-        + " and "
-        + equals("externalDocumentNumber", reference.upper())
-    )
-
-
-def query(path: str, **options: str) -> str:
-    """A path with its system query options, as `query("items", top="1")`."""
-    told = "&".join(f"${name}={quote(value, safe='(),=;$')}" for name, value in options.items())
-    return f"{path}?{told}" if told else path
