@@ -39,6 +39,34 @@ async def test_checks_answer_through_three_tiers(apart):
     assert answer.json["standing"]["freshness"] == "firm"
 
 
+async def test_operators_see_and_act_through_every_tier(apart):
+    """Channel, process, connector: queues of the journal, budgets of vendors, a breaker."""
+    key = apart.a_key("seen")
+    await apart.place(apart.an_order(poNumber="PO-APART"), key)
+    order = await apart.reached(key, commercial="confirmed", fulfilment="released")
+
+    page = await apart.operates("/processes?id=PO-APART&open=true")
+    assert [each["reference"] for each in page.json["processes"]] == [key]
+    story = await apart.operates(f"/processes/{order['id']}")
+    assert story.json["process"]["state"] == "released"
+    lanes = await apart.operates("/lanes")
+    assert [each["lane"] for each in lanes.json["lanes"]] == ["capture", "status", "sync", "bulk"]
+    budgets = (await apart.operates("/budgets")).json["accounts"]
+    assert all(each["used"] for each in budgets), budgets
+    tripped = await apart.operates(
+        "/breakers/crm.read/changes", {"action": "trip", "note": "?"}, key=apart.a_key("op")
+    )
+    reset = await apart.operates(
+        "/breakers/crm.read/changes", {"action": "reset", "note": "!"}, key=apart.a_key("op")
+    )
+    assert [tripped.json["state"], reset.json["state"]] == ["forced-open", "closed"]
+    unknown = await apart.operates("/redrives/nobody")
+    assert (unknown.status, unknown.slug) == (404, "not-found")
+    verdict = await apart.operates("/audit-verdicts", {})
+    assert verdict.json["whole"], verdict.json["faults"]
+    assert {each["chain"] for each in verdict.json["ends"]} >= {"gateway", "serve-process"}
+
+
 async def test_a_repeated_call_gets_its_first_answer(apart):
     """The gateway alone keeps answers as durably as the assembled system."""
     key = apart.a_key("again")
