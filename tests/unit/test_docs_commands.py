@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 ORDER_FILES = (ROOT / "docs" / "order-files.md").read_text()
+RUNBOOKS = "".join(page.read_text() for page in sorted((ROOT / "docs/runbooks").glob("*.md")))
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 CURL_OPTIONS = {"-s", "-i", "-si"}
 SANDBOX_DESK = {"/_sandbox/ledger", "/_sandbox/faults", "/_sandbox/catalog"}
@@ -72,6 +73,7 @@ def curl_commands(text):
         *crossdock_commands(README),
         *crossdock_commands(CONFIGURATION),
         *crossdock_commands(ORDER_FILES),
+        *crossdock_commands(RUNBOOKS),
     ],
     ids=" ".join,
 )
@@ -82,6 +84,8 @@ def test_a_crossdock_command_parses(words):
         return
     while isinstance(command, click.Group):
         context = command.make_context(command.name, arguments, parent=context)
+        if command.invoke_without_command and not context._protected_args:
+            return
         name, command, arguments = command.resolve_command(context, context._protected_args)
         arguments = [*arguments, *context.args]
         assert command is not None, name
@@ -92,6 +96,7 @@ def test_there_are_commands_to_check():
     """An empty list would prove nothing."""
     assert len(list(crossdock_commands(README))) >= 6
     assert len(curl_commands(README)) >= 7
+    assert len(list(crossdock_commands(RUNBOOKS))) >= 40
 
 
 @pytest.mark.parametrize("words", curl_commands(README), ids=" ".join)
