@@ -22,6 +22,7 @@ from system_apis.erp.business_central import mapping as bc
 from system_apis.erp.business_central import wire as bc_wire
 from system_apis.wms.shiphero import mapping as sh
 from system_apis.wms.shiphero import wire as sh_wire
+from system_apis.wms.shiphero import wire_graphql as sh_graphql
 
 GOLDEN = Path(__file__).parent / "golden"
 AS_OF = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
@@ -137,7 +138,7 @@ def sf_order_record(canonical: Any) -> bytes:
 def sh_new_order(canonical: Any) -> bytes:
     wanted = msgspec.convert(canonical, ReleaseOrder, strict=False)
     places = {"EAST": "V2FyZWhvdXNlOjgwMDEx"}
-    return sh_wire.encode(sh.new_order(wanted, shop_name="Crossdock", warehouse_ids=places))
+    return sh_graphql.encode(sh.new_order(wanted, shop_name="Crossdock", warehouse_ids=places))
 
 
 INBOUND = (bc_customer, bc_item, bc_ladders, bc_quote_ladders, bc_credit, bc_order, bc_rate,

@@ -12,7 +12,7 @@ import msgspec
 
 from contracts.outcomes import Failure, Malformed, Rejected, Throttled, Unavailable
 from runtime.http import HttpAnswer
-from system_apis.wms.shiphero import wire
+from system_apis.wms.shiphero import wire_graphql
 
 __all__ = ["SYSTEM", "credits_left", "failure_of", "is_absence", "refusal_of"]
 
@@ -45,11 +45,11 @@ def failure_of(answer: HttpAnswer, safe: bool) -> Failure | None:  # noqa: FBT00
 
 def _throttled(body: bytes) -> Failure | None:
     try:
-        errors = wire.errors_decoder.decode(body).errors
+        errors = wire_graphql.errors_decoder.decode(body).errors
     except msgspec.DecodeError:
         return None  # the caller reads the same body and finds it malformed
     for error in errors:
-        if error.code != wire.NOT_ENOUGH_CREDITS:
+        if error.code != wire_graphql.NOT_ENOUGH_CREDITS:
             continue
         if error.time_remaining is None:
             return Rejected(
@@ -68,25 +68,25 @@ def credits_left(answer: HttpAnswer) -> float | None:
     A request above the whole bucket is told the bucket's size in the same field: not a count.
     """
     try:
-        errors = wire.errors_decoder.decode(answer.body).errors
+        errors = wire_graphql.errors_decoder.decode(answer.body).errors
     except msgspec.DecodeError:
         return None
     for error in errors:
-        if error.code == wire.NOT_ENOUGH_CREDITS and error.time_remaining is not None:
+        if error.code == wire_graphql.NOT_ENOUGH_CREDITS and error.time_remaining is not None:
             return error.remaining_credits
     return None
 
 
-def is_absence(errors: Sequence[wire.Error]) -> bool:
+def is_absence(errors: Sequence[wire_graphql.Error]) -> bool:
     """Tell whether all that was refused is what is not there."""
     return all(_ABSENT.search(error.message) for error in errors)
 
 
-def refusal_of(errors: Sequence[wire.Error]) -> Failure:
+def refusal_of(errors: Sequence[wire_graphql.Error]) -> Failure:
     """Answer what a refused mutation means."""
     words = " ".join(error.message for error in errors)
     if _TOO_LATE.search(words):
-        return _rejected("order-not-cancellable", "The warehouse has shipped part of the order.")
+        return rejected("order-not-cancellable", "The warehouse has shipped part of the order.")
     if _ABSENT.search(words) and _PRODUCT.search(words):
         return Rejected(
             system=SYSTEM,
@@ -95,11 +95,12 @@ def refusal_of(errors: Sequence[wire.Error]) -> Failure:
             category="master-data-mismatch",
         )
     if _ABSENT.search(words):
-        return _rejected("not-found", "The warehouse has no such order.")
-    return _rejected("business-rule", "The warehouse refused this order.")
+        return rejected("not-found", "The warehouse has no such order.")
+    return rejected("business-rule", "The warehouse refused this order.")
 
 
-def _rejected(reason: str, detail: str) -> Rejected:
+def rejected(reason: str, detail: str) -> Rejected:
+    """Say that the warehouse will not do what was asked, for a reason of the catalogue."""
     return Rejected(system=SYSTEM, reason=reason, detail=detail, category="warehouse-rejection")
 
 

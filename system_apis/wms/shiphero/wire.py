@@ -1,16 +1,16 @@
 """ShipHero's own words: its GraphQL documents, inputs, answers and webhook bodies.
 
-Nothing outside this file and `mapping.py` knows them; the documents are held to the vendor's
-schema by a test. Source: developer.shiphero.com.
+Nothing outside the `wire` files and `mapping.py` knows them: what every document and answer has in
+common is in `wire_graphql.py`. The documents are held to the vendor's schema by a test. Source:
+developer.shiphero.com.
 """
 
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 import msgspec
 
-T = TypeVar("T")
+from system_apis.wms.shiphero.wire_graphql import NEXT, Edges, Payload, Reply
 
-NOT_ENOUGH_CREDITS: Final = 30
 PENDING: Final = "pending"
 CANCELED: Final = "canceled"
 SHIPMENT_UPDATE: Final = "Shipment Update"
@@ -39,23 +39,22 @@ FIND_ORDERS: Final = (
     "query($reference:String!){orders(partner_order_id:$reference)"
     "{complexity data(first:10){edges{node{" + _ORDER + "}}}}}"
 )
-_NEXT: Final = "pageInfo{hasNextPage endCursor}"
 ORDERS_SINCE: Final = (
     "query($since:ISODateTime,$after:String,$status:String)"
     "{orders(updated_from:$since,fulfillment_status:$status)"
-    "{complexity data(first:25,after:$after){edges{node{" + _ORDER + "}}" + _NEXT + "}}}"
+    "{complexity data(first:25,after:$after){edges{node{" + _ORDER + "}}" + NEXT + "}}}"
 )
 _LABELS: Final = "shipping_labels{id package_number carrier tracking_number}"
 SHIPMENTS_SINCE: Final = (
     "query($since:ISODateTime,$after:String){shipments(date_from:$since)"
     "{complexity data(first:25,after:$after){edges{node{id legacy_id created_date total_packages "
-    "order{partner_order_id order_number} warehouse{identifier} " + _LABELS + "}}" + _NEXT + "}}}"
+    "order{partner_order_id order_number} warehouse{identifier} " + _LABELS + "}}" + NEXT + "}}}"
 )
 """Without their lines, each of which has a price of its own."""
 SHIPMENT_LINES: Final = (
     "query($id:String,$after:String){shipment(id:$id){complexity data{"
     "line_items(first:25,after:$after)"
-    "{edges{node{quantity shipping_label_id line_item{sku}}}" + _NEXT + "}}}}"
+    "{edges{node{quantity shipping_label_id line_item{sku}}}" + NEXT + "}}}}"
 )
 CREATE_WEBHOOK: Final = (
     "mutation($data:CreateWebhookInput!)"
@@ -78,13 +77,6 @@ def stock_document(items: int) -> str:
     names = ",".join(f"$s{at}:String" for at in range(items))
     asked = " ".join(f"p{at}:product(sku:$s{at}){{{_PRODUCT}}}" for at in range(items))
     return f"query({names}){{{asked}}}"
-
-
-class Request(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """A GraphQL request (GraphQL over HTTP)."""
-
-    query: str
-    variables: T
 
 
 class Wire(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -174,12 +166,6 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
     webhook: Webhook | None = None
 
 
-class WithData(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """The variables of a mutation."""
-
-    data: T
-
-
 class WithReference(msgspec.Struct, frozen=True, kw_only=True):
     """The variables of a look-up."""
 
@@ -227,15 +213,6 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     refresh_token: str | None = None
 
 
-class Error(Wire, frozen=True, kw_only=True):
-    """An entry of `errors`; only code 30 and its fields are documented."""
-
-    message: str = ""
-    code: int | str | None = None
-    remaining_credits: float | None = None
-    time_remaining: str | None = None
-
-
 class Holds(Wire, frozen=True, kw_only=True):
     """Why an order may not be picked."""
 
@@ -266,44 +243,11 @@ class Order(Wire, frozen=True, kw_only=True):
     holds: Holds | None = None
 
 
-class PageInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a list goes on (GraphQL cursor connections)."""
-
-    hasNextPage: bool = False  # noqa: N815  # GraphQL's name
-    endCursor: str | None = None  # noqa: N815  # GraphQL's name
-
-
-class Node(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """An edge of a list."""
-
-    node: T
-
-
-class Edges(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """A list."""
-
-    edges: list[Node[T]]
-    pageInfo: PageInfo | None = None  # noqa: N815  # GraphQL's name
-
-    @property
-    def after(self) -> str | None:
-        """Where the next page begins; None on the last one."""
-        page = self.pageInfo
-        return page.endCursor if page is not None and page.hasNextPage else None
-
-
 class Mutated(msgspec.Struct, frozen=True, kw_only=True):
     """What a mutation of an order answers."""
 
     complexity: float = 0.0
     order: Order | None = None
-
-
-class Payload(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """What a query answers."""
-
-    complexity: float = 0.0
-    data: T | None = None
 
 
 class Level(Wire, frozen=True, kw_only=True):
@@ -389,13 +333,6 @@ class Packed(Wire, frozen=True, kw_only=True):
     line_items: Edges[ShipmentLine]
 
 
-class Reply(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """Every answer of the endpoint: a payload by root field, refusals, or both."""
-
-    data: dict[str, T | None] | None = None
-    errors: list[Error] = []
-
-
 class ShippedItem(Wire, frozen=True, kw_only=True):
     """What of a line is in a package."""
 
@@ -437,9 +374,7 @@ class StockNotice(Wire, frozen=True, kw_only=True):
     sku: str
 
 
-encode: Final = msgspec.json.Encoder().encode
 tokens_decoder: Final = msgspec.json.Decoder(Tokens)
-errors_decoder: Final = msgspec.json.Decoder(Reply[msgspec.Raw])
 mutated_decoder: Final = msgspec.json.Decoder(Reply[Mutated])
 orders_decoder: Final = msgspec.json.Decoder(Reply[Payload[Edges[Order]]])
 products_decoder: Final = msgspec.json.Decoder(Reply[Payload[Product]])
