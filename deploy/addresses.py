@@ -3,11 +3,11 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import click
 
-__all__ = ["Addresses"]
+__all__ = ["Addresses", "handed_in"]
 
 _LARGEST_PORT = 65_535
 
@@ -67,6 +67,24 @@ class Addresses:
             "CROSSDOCK_SANDBOX_PORT": str(self.sandbox_port),
             "CROSSDOCK_DATA": str(self.data),
         }
+
+
+_FIRST_HANDED: Final = 3
+"""The first descriptor after the standard ones."""
+
+
+def handed_in(environment: Mapping[str, str], pid: int) -> int | None:
+    """Answer the listening socket that this very process was handed, as sd_listen_fds(3) has it.
+
+    Raises:
+        click.UsageError: there are several; which of them to listen on is not for us to guess.
+    """
+    if environment.get("LISTEN_PID") != str(pid):
+        return None
+    number = environment.get("LISTEN_FDS", "0")
+    if number not in {"0", "1"}:
+        raise click.UsageError(f"LISTEN_FDS is {number!r}: one socket is listened on.")
+    return _FIRST_HANDED if number == "1" else None
 
 
 def _port(environment: Mapping[str, str], name: str, default: int) -> int:

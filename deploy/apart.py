@@ -185,7 +185,7 @@ async def serve_gateway(settings: Settings, *, on_ready: OnReady) -> None:
     try:
         await listen(
             gateway, host=settings.host, port=settings.port, drain=gateway.drain,
-            reload=reload, on_listening=on_ready,
+            reload=reload, on_listening=on_ready, descriptor=settings.descriptor,
         )  # fmt: skip
     finally:
         listening.cancel()
@@ -251,7 +251,7 @@ async def _listened(
     try:
         await listen(
             health, host=around.settings.host, port=around.settings.port, drain=health.drain,
-            on_listening=on_ready,
+            on_listening=on_ready, descriptor=around.settings.descriptor,
         )  # fmt: skip
     finally:
         for task in background:

@@ -206,6 +206,7 @@ async def serve(
             drain=system.gateway.drain,
             reload=system.reload,
             on_listening=on_ready,
+            descriptor=settings.descriptor,
         )
     finally:
         await system.stop()

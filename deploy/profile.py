@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from deploy.addresses import Addresses
+from deploy.addresses import Addresses, handed_in
 from experience_apis.sales.settings import SalesSettings
 from gateway.config import GatewayConfig, from_document, hashed
 from gateway.config import reference as resolve
@@ -59,6 +59,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where what processes share for a while is, whatever the configuration says."""
     host: str = "127.0.0.1"
     """The address listened at."""
+    descriptor: int | None = None
+    """A listening socket that was handed in, which counts instead of address and port."""
     node: str = "crossdock"
     """Names this process among others on one store, and its audit chain."""
     crash_at: str | None = None
@@ -78,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "store_url": os.environ.get("CROSSDOCK_STORE_URL"),
             "redis_url": os.environ.get("CROSSDOCK_REDIS_URL"),
             "host": os.environ.get("CROSSDOCK_HOST", "127.0.0.1"),
+            "descriptor": handed_in(os.environ, os.getpid()),
             "node": os.environ.get("CROSSDOCK_NODE", "crossdock"),
             "crash_at": os.environ.get("CROSSDOCK_CRASH_AT"),
         }

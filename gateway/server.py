@@ -8,7 +8,9 @@ stops at once. SIGHUP reloads, where there is anything to reload; reloads wait f
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from typing import Any
 
+from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -22,13 +24,34 @@ _BUFFER_BYTES = 64 * 1024
 _BACKLOG = 2_048
 
 
-def listener(application: Application, *, host: str, port: int) -> Server:
+class ListensOn(Server):
+    """Granian, on a socket that is there already if there is one."""
+
+    def __init__(self, target: Any, *, descriptor: int | None, **settings: Any) -> None:
+        super().__init__(target, **settings)
+        self._descriptor = descriptor
+
+    def _init_shared_socket(self) -> None:
+        if self._descriptor is None:
+            super()._init_shared_socket()  # type: ignore[no-untyped-call]  # not annotated there
+            return
+        is_unix = False
+        # Granian's stubs know neither the constructor nor that these two may be something.
+        self._shd = SocketHolder(self._descriptor, is_unix, self.backlog)  # type: ignore[call-arg, assignment]  # see above
+        self._sfd = self._descriptor  # type: ignore[assignment]  # see above
+        self._ssp = None
+
+
+def listener(
+    application: Application, *, host: str, port: int, descriptor: int | None = None
+) -> Server:
     """Make the listener with its limits; nothing is bound yet.
 
     HTTP/1.1 only and no upgrades: what the policies cannot see is not offered.
     """
-    return Server(
+    return ListensOn(
         application,
+        descriptor=descriptor,
         address=host,
         port=port,
         interface=Interfaces.ASGI,
@@ -55,9 +78,14 @@ async def serve(
     drain: Callable[[], Awaitable[object]],
     reload: Callable[[], Awaitable[object]] | None = None,
     on_listening: Callable[[], None] | None = None,
+    descriptor: int | None = None,
 ) -> None:
-    """Serve until a signal has drained the application and the last connection is closed."""
-    server = listener(application, host=host, port=port)
+    """Serve until a signal has drained the application and the last connection is closed.
+
+    `descriptor` is a listening socket that was handed in; without one, one is opened. A socket that
+    outlives the process loses nobody: while one stops and the next starts, connections wait in it.
+    """
+    server = listener(application, host=host, port=port, descriptor=descriptor)
     loop = asyncio.get_running_loop()
     stopping: list[asyncio.Task[None]] = []
     reloading: set[asyncio.Future[object]] = set()

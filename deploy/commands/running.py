@@ -1,12 +1,13 @@
 """Running one part of the system in this process, and saying so."""
 
+import os
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import click
 
-from deploy.addresses import Addresses
+from deploy.addresses import Addresses, handed_in
 from deploy.commands.check import refuse_faulty
 from deploy.launching import is_listening
 
@@ -24,7 +25,7 @@ def run(part: str, name: str, *, port: int | None) -> None:
     begun = time.monotonic()
     addresses = Addresses.from_environment(port=port)
     refuse_faulty("nothing was started")
-    if is_listening(addresses.port):
+    if handed_in(os.environ, os.getpid()) is None and is_listening(addresses.port):
         raise click.ClickException(
             f"Port {addresses.port} is in use. Stop what listens there, or give another --port."
         )

@@ -8,7 +8,7 @@ import time
 
 import click
 
-from deploy.addresses import Addresses
+from deploy.addresses import Addresses, handed_in
 from deploy.commands.check import refuse_faulty
 from deploy.commands.naming import program
 from deploy.launching import (
@@ -43,7 +43,7 @@ def command(*, demo: bool, no_sandbox: bool, limits: str | None, port: int | Non
     addresses = Addresses.from_environment(port=port)
     os.environ.update(addresses.as_environment())
     _prepare(addresses)
-    if is_listening(addresses.port):
+    if handed_in(os.environ, os.getpid()) is None and is_listening(addresses.port):
         raise click.ClickException(
             f"Port {addresses.port} is in use; Crossdock may be running there already. "
             "Stop it, or give another port with --port."
