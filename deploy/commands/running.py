@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from deploy.addresses import Addresses, handed_in
+from deploy.collecting import collect_seldom, starting
 from deploy.commands.check import refuse_faulty
 from deploy.launching import is_listening
 
@@ -16,6 +17,7 @@ __all__ = ["LISTENING", "run"]
 LISTENING = click.IntRange(1, 65_535)
 
 
+@starting()
 def run(part: str, name: str, *, port: int | None) -> None:
     """Run `deploy.apart.<part>` until it is stopped.
 
@@ -31,6 +33,7 @@ def run(part: str, name: str, *, port: int | None) -> None:
         )
 
     def ready() -> None:
+        collect_seldom()
         seconds = time.monotonic() - begun
         click.echo(f"{name} is up at {addresses.gateway} after {seconds:.1f} s. Ctrl-C stops it.")
 

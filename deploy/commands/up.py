@@ -9,6 +9,7 @@ import time
 import click
 
 from deploy.addresses import Addresses, handed_in
+from deploy.collecting import collect_seldom, starting
 from deploy.commands.check import refuse_faulty
 from deploy.commands.naming import program
 from deploy.launching import (
@@ -32,6 +33,7 @@ __all__ = ["command"]
     help="The sandbox vendors' documented limits [default: on].",
 )
 @click.option("--port", type=click.IntRange(1, 65_535), help="Gateway port [default: 8080].")
+@starting()
 def command(*, demo: bool, no_sandbox: bool, limits: str | None, port: int | None) -> None:
     """Start everything and stay up until stopped (Ctrl-C, SIGTERM).
 
@@ -127,6 +129,7 @@ class _System:
                     await self._beside
 
     def _ready(self) -> None:
+        collect_seldom()
         seconds = time.monotonic() - self._begun
         addresses = self._addresses
         click.echo(
