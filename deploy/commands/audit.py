@@ -107,6 +107,4 @@ def _show(verdict: dict[str, Any]) -> None:
         click.echo(f"  {fault}")
     if len(verdict["faults"]) > _SHOWN:
         click.echo(f"  and {len(verdict['faults']) - _SHOWN:,} more (--json)")
-    click.echo(
-        "Keep a copy of the store as it is; then docs/runbooks/README.md, escalation."
-    )
+    click.echo("Keep a copy of the store as it is; then docs/runbooks/README.md, escalation.")

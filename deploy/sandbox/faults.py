@@ -29,6 +29,8 @@ Kind = Literal[
     "half_answer",  # done; a right status and length, half the body, then a closed connection
     "slow_answer",  # done; the answer's body arrives in ten pieces over `latency` seconds
     "truncated_json",  # done; 200 with a body that ends in the middle, correctly framed
+    "swallowed",  # the request is lost: nothing was done, and no answer comes for `latency` seconds
+    "silent",  # everything was done, and no answer comes for `latency` seconds
     "lost_push",  # the vendor never sends this notification
     "duplicate_push",  # the vendor sends this notification twice
 ]

@@ -273,7 +273,7 @@ async def serve(
         await act_out(request, send, vendor, fault, note)
 
 
-async def act_out(
+async def act_out(  # noqa: C901  # one case a kind of fault, as in a table
     request: Request, send: Send, vendor: Answerer, fault: Fault, note: Callable[[int], None]
 ) -> None:
     """Act one fault out; ``note`` takes the status, 0 for none, before the caller sees anything."""
@@ -292,6 +292,13 @@ async def act_out(
         case "drop_after":
             await vendor.answer(request)
             note(0)
+            await _hang_up(request.scope, send, reset=False)
+            return
+        case "swallowed" | "silent":
+            if fault.kind == "silent":
+                await vendor.answer(request)
+            note(0)
+            await asyncio.sleep(fault.latency)
             await _hang_up(request.scope, send, reset=False)
             return
         case "half_answer":

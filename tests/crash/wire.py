@@ -29,6 +29,8 @@ SHARE = 0.03
 """Of the calls of an operation, for each kind of fault; most orders meet at least one."""
 RARE = 0.002
 """The share of those that hold a call for as long as it is waited for."""
+HELD = 40.0
+"""Seconds; longer than any call is waited for."""
 SETTLE = 240.0
 """Seconds after the faults end: what is in doubt waits for its time-out, a breaker to close."""
 TOO_MANY = 429
@@ -53,8 +55,9 @@ _KINDS: tuple[dict[str, Any], ...] = (
     {"kind": "latency", "latency": 0.3},
 )
 _RARE: tuple[dict[str, Any], ...] = (
-    {"kind": "slow_answer"},
-    {"kind": "latency", "latency": 60.0},
+    {"kind": "slow_answer", "latency": HELD},
+    {"kind": "swallowed", "latency": HELD},
+    {"kind": "silent", "latency": HELD},
 )
 _PUSHES: tuple[dict[str, Any], ...] = (
     {"kind": "lost_push", "share": 0.2},
@@ -137,7 +140,8 @@ async def _retry_exceptions(stage: Stage, books: Books) -> None:
 class Lookups:
     """Whether each second create of a reference came after somebody had looked.
 
-    A create that was refused for its rate (429) is certain not to have happened: nobody need look.
+    A create that was refused for its rate (429, or the vendor's own words for it) is certain not
+    to have happened: nobody need look.
     """
 
     _CREATES = frozenset({"salesOrders.create", "order_create"})
@@ -146,7 +150,7 @@ class Lookups:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._since = 0
-        self._calls: dict[tuple[str, str], list[tuple[float, str, int]]] = defaultdict(list)
+        self._calls: dict[tuple[str, str], list[tuple[float, str, bool]]] = defaultdict(list)
         self.unseen: set[str] = set()
         self.looked_up = 0
 
@@ -158,20 +162,21 @@ class Lookups:
             self._since = max(self._since, one["number"])
             if one["reference"] and one["operation"] in self._CREATES | self._LOOKS:
                 place = one["system"], one["reference"]
-                self._calls[place].append((one["at"], one["operation"], one["status"]))
+                refused = one["status"] == TOO_MANY or one["fault"] == "throttle"
+                self._calls[place].append((one["at"], one["operation"], refused))
 
     def judge(self) -> None:
         """Go through the calls of each reference as they began; a slow one is noted at its end."""
         for (system, reference), calls in self._calls.items():
             certain = True
-            for number, (_, operation, status) in enumerate(sorted(calls)):
+            for number, (_, operation, refused) in enumerate(sorted(calls)):
                 if operation in self._LOOKS:
                     certain = True
                     continue
                 if not certain:
                     self.unseen.add(f"{system} {reference}")
                 self.looked_up += number > 0 and certain
-                certain = status == TOO_MANY
+                certain = refused
 
 
 class RudeCaller(Caller):
