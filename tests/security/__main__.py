@@ -16,6 +16,7 @@ from tests.crash.result import keep, shown
 CAMPAIGNS = {
     "B7": "tests.security.framing",
     "B8": "tests.security.headers",
+    "B10": "tests.security.bombs",
     "B14": "tests.security.jsonhops",
 }
 """Each module has `run(folder, *, size, seed)`, which answers its results."""

@@ -23,6 +23,7 @@ from gateway.call import Application
 from gateway.config import BuiltInIssuer, Client, GatewayConfig, GatewaySettings, Plan, hashed
 from gateway.fetching import Fetcher
 from gateway.gateway import build_gateway
+from gateway.keep import AuditEntry
 from gateway.records import Lines
 from gateway.resilience import ContractGuardSettings, RepeatSettings, ShedSettings
 from gateway.server import listener
@@ -85,6 +86,13 @@ THINGS, ORDERS, NOTICES = (f"/wired/v1/{each}" for each in ("things", "orders", 
 CLIENT = "partner"
 
 
+class Kept(Nothing):
+    """Takes audit entries, which notices leave; no operation here has an answer to keep."""
+
+    async def append_audit(self, entry: AuditEntry) -> None:
+        pass
+
+
 class Wired(msgspec.Struct, frozen=True, kw_only=True):
     """What runs, and everything it said."""
 
@@ -129,7 +137,7 @@ def a_gateway(data: Path, service_port: int, access: Any, logger: logging.Logger
         [CONTRACT],
         config,
         {"wired/v1": forwarder},
-        Nothing(),
+        Kept(),
         records=Lines(access, logger),
         data=data,
         clock=clock,
