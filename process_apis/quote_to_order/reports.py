@@ -63,6 +63,8 @@ _LONGEST_MESSAGE: Final = 250
 _LONGEST_NUMBER: Final = 35
 _LONGEST_TRACKING: Final = 80
 _BUDGET: Final = 20.0
+_GATHER: Final = timedelta(milliseconds=500)
+"""An order that is accepted is confirmed and released a moment later: the CRM is told once."""
 
 
 class _Shown(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -97,7 +99,12 @@ class CrmReporter:
     def subscriber(self) -> Subscriber:
         """Answer the subscriber for orders; only an order's newest event is told."""
         return Subscriber(
-            name="crm-orders", topics=TOPICS, deliver=self.deliver, batch=_MOST, coalesce=True
+            name="crm-orders",
+            topics=TOPICS,
+            deliver=self.deliver,
+            batch=_MOST,
+            coalesce=True,
+            gather=_GATHER,
         )
 
     def documents(self) -> Subscriber:
@@ -108,6 +115,7 @@ class CrmReporter:
             deliver=self.deliver_documents,
             batch=_MOST,
             coalesce=True,
+            gather=_GATHER,
         )
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[DeliveryOutcome]:

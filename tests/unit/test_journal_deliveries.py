@@ -1,6 +1,7 @@
 """Events reach their subscribers: in order, at least once, each at its own pace."""
 
 import asyncio
+from datetime import timedelta
 
 import msgspec
 import pytest
@@ -191,6 +192,28 @@ async def test_coalescing_sends_the_newest_only(store_url):  # noqa: F811  # sam
         steps = receiver.steps_of("D")
         assert steps == sorted(steps)
         assert len(steps) < STEPS
+
+
+async def test_what_happens_within_the_time_to_gather_is_told_once(store_url):  # noqa: F811  # same
+    """Every step of a quick process would be a call to somebody who wants the last one alone."""
+    receiver = Receiver()
+    crm = Subscriber(
+        name="crm",
+        topics=("order.*",),
+        deliver=receiver,
+        coalesce=True,
+        gather=timedelta(seconds=2),
+    )
+    async with at_work(store_url, [REPORTING], subscribers=[crm]) as journal:
+        await asyncio.sleep(0)
+        accepted = await journal.accept(a_report("D"))
+        await journal.wait_for(accepted.process_id, {f"s{STEPS}"}, SOON)
+
+        async def told():
+            return await journal.waiting_deliveries("crm") == 0
+
+        await eventually(told)
+        assert receiver.steps_of("D") == [STEPS - 1]
 
 
 async def test_deliveries_outlive_their_program(store_url):  # noqa: F811  # same
