@@ -232,6 +232,12 @@ async def test_budgets_tell_what_the_vendors_really_counted(shift):
 
 async def test_a_sweep_says_that_nothing_is_missing(shift):
     """After all that, the books of CRM, ERP and warehouse agree with the journal."""
+
+    async def everybody_told():
+        standing = await asked(shift, "/subscribers")
+        return not any(each["waiting"] for each in standing["subscribers"])
+
+    await eventually(everybody_told, "everybody is told of everything")
     began = await asked(shift, "/sweeps", {"since": "2020-01-01T00:00:00Z", "settleSeconds": 0})
 
     async def over():
