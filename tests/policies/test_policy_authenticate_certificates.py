@@ -90,6 +90,10 @@ async def test_an_address_written_as_ipv6_is_the_same_hop(w):
         OTHER, EXPIRED, "", ":", "::", ":AAAA:", MINE[1:-1], MINE[:-1], MINE[:40] + ":",
         MINE.replace(":", ""), MINE + ", " + PINNED, ":" + "A" * 20_000 + ":", ":é:",
     ],
+    ids=[
+        "another", "expired", "empty", "half a frame", "nothing in it", "no certificate",
+        "unframed", "cut at its end", "cut", "no frame", "two", "too long", "not ascii",
+    ],
 )  # fmt: skip
 async def test_a_certificate_that_is_not_a_clients_is_refused(w, certificate):
     told = await ask(w, certificate)
