@@ -11,10 +11,13 @@ from typing import Any, Final
 import msgspec
 
 from contracts.problems import Fault, refuse
-from gateway.faults import pointer_of
+from gateway.faults import MOST_FAULTS, pointer_of
 
 DEEPEST: Final = 32
 """Levels of nesting accepted; the deepest contract has six."""
+MOST_BRACKETS: Final = 20_000
+"""Opening brackets accepted, those in strings among them: so many objects and arrays hold a call,
+and with it the event loop, for some 20 ms."""
 
 
 def _exact(text: str) -> float:
@@ -38,6 +41,8 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 def parse(raw: bytes) -> Any:
     """Parse a JSON document; raise `ProblemError` (malformed-request) for anything doubtful."""
+    if raw.count(b"[") + raw.count(b"{") > MOST_BRACKETS:
+        raise refuse("malformed-request", detail="The JSON holds too many objects and arrays.")
     try:
         document = _decode(raw)
     except RecursionError:
@@ -90,12 +95,12 @@ def _refuse_duplicates(raw: bytes) -> None:
         raise refuse("malformed-request", detail="The body is not valid JSON.") from None
     faults: list[Fault] = []
     pending: list[tuple[Any, tuple[str | int, ...]]] = [(written, ())]
-    while pending:
+    while pending and len(faults) < MOST_FAULTS:
         node, path = pending.pop()
         if isinstance(node, _Pairs):
             seen: set[str] = set()
             for name, value in node:
-                if name in seen:
+                if name in seen and len(faults) < MOST_FAULTS:
                     faults.append(
                         Fault(pointer=pointer_of((*path, name)), detail="is written twice")
                     )

@@ -30,12 +30,15 @@ from gateway.routes import Operation
 
 
 class GuardLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Sizes in bytes, times in seconds. Body sizes come from each operation's contract."""
+    """Sizes in bytes, times in seconds. Body sizes come from each operation's contract.
+
+    `body_seconds` is for the whole of a body, however steadily it comes.
+    """
 
     url_bytes: int = 8_192
     header_bytes: int = 32_768
     header_count: int = 100
-    body_seconds: float = 10.0
+    body_seconds: float = 8.0
 
 
 _SINGLE: Final = frozenset(
@@ -327,19 +330,26 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 
 def _counted(receive: Receive, cap: int, seconds: float) -> Receive:
-    """Hand chunks on as they come; refuse past `cap` bytes or `seconds` without one."""
+    """Hand chunks on as they come; refuse past `cap` bytes, or past `seconds` from the first."""
     size = 0
+    deadline: float | None = None
+    whole = False
 
     async def count() -> Message:
-        nonlocal size
+        nonlocal size, deadline, whole
+        if whole:
+            return await receive()  # what follows is the caller's leaving, which has no hurry
+        if deadline is None:
+            deadline = asyncio.get_running_loop().time() + seconds
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout_at(deadline):
                 message = await receive()
         except TimeoutError:
             raise refuse("request-timeout") from None
         size += len(message.get("body", b""))
         if size > cap:
             raise refuse("request-too-large")
+        whole = not message.get("more_body", False)
         return message
 
     return count

@@ -1,10 +1,14 @@
 """guard: sizes, framing and headers that only the gateway may speak."""
 
+import asyncio
 import gzip
 import zlib
 
 import msgspec
 import pytest
+
+from contracts.problems import ProblemError
+from gateway.policies.guard import _counted
 
 pytestmark = pytest.mark.anyio
 CHECK = "/sales/v1/price-checks"
@@ -201,3 +205,37 @@ async def test_a_body_that_breaks_off_runs_nothing(world):
     assert told[0]["status"] == 400
     assert len(w.tier.calls) == before
     assert w.gateway.in_flight == 0
+
+
+async def test_a_body_that_streams_drop_by_drop_is_cut_off_as_a_whole():
+    """The time is for all of it: a byte now and then does not buy more."""
+
+    async def drip():
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    receive = _counted(drip, 1_000_000, 0.1)
+
+    async def everything():
+        for _ in range(1_000):
+            await receive()
+
+    with pytest.raises(ProblemError) as told:
+        await everything()
+    assert told.value.problem.slug == "request-timeout"
+
+
+async def test_after_a_whole_body_a_service_may_take_longer_than_the_body_might():
+    """Who waits for the caller to leave is not cut off by the time for the body."""
+    messages = [{"type": "http.request", "body": b"x", "more_body": False}]
+
+    async def whole():
+        if messages:
+            return messages.pop()
+        await asyncio.sleep(0.1)
+        return {"type": "http.disconnect"}
+
+    receive = _counted(whole, 1_000_000, 0.02)
+    await receive()
+
+    assert (await receive())["type"] == "http.disconnect"

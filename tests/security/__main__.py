@@ -16,6 +16,7 @@ from tests.crash.result import keep, shown
 CAMPAIGNS = {
     "B7": "tests.security.framing",
     "B8": "tests.security.headers",
+    "B9": "tests.security.limits",
     "B10": "tests.security.bombs",
     "B14": "tests.security.jsonhops",
 }

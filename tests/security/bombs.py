@@ -215,6 +215,11 @@ def _decodes_first(gateway: Any) -> Any:
             call.body = gzip.decompress(raw)
         except (OSError, EOFError):
             return Refuse(problem=problem("malformed-request"))
+
+        async def replayed() -> Any:
+            return {"type": "http.request", "body": call.body, "more_body": False}
+
+        call.receive = replayed
         return Refuse(problem=problem("request-too-large")) if len(call.body) > MOST_BODY else PASS
 
     return without(gateway, "guard", ask)

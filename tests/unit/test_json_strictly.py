@@ -4,6 +4,7 @@ import pytest
 
 from contracts.problems import ProblemError
 from gateway.documents import parse
+from gateway.faults import MOST_FAULTS, Checker
 
 
 @pytest.mark.parametrize(
@@ -56,3 +57,31 @@ def test_no_depth_of_nesting_is_a_failure_of_ours():
 )
 def test_a_document_with_one_meaning_is_read(raw, value):
     assert parse(raw) == value
+
+
+def test_what_would_hold_the_event_loop_is_refused_and_what_is_told_of_it_is_bounded():
+    """So many small arrays cost a tenth of a second to make, and so many faults to tell."""
+    with pytest.raises(ProblemError) as told:
+        parse(b"[" + b"[]," * 80_000 + b"[]]")
+    assert told.value.problem.detail == "The JSON holds too many objects and arrays."
+
+    with pytest.raises(ProblemError) as told:
+        parse(b"{" + b",".join([b'"a":1'] * 40_000) + b"}")
+    assert len(told.value.problem.errors) == MOST_FAULTS
+
+
+def test_an_object_of_many_unknown_names_is_told_its_first_fifty_faults():
+    """A nearest name is looked for only where the fault will be told."""
+    asked = []
+
+    class Names(dict):
+        def __iter__(self):
+            asked.append(1)
+            return super().__iter__()
+
+    checker = Checker({"type": "object", "additionalProperties": False, "properties": {"a": {}}})
+    checker._root["properties"] = Names(a={})
+    faults = checker.faults({f"a{number}": 1 for number in range(24_000)})
+
+    assert len(faults) == MOST_FAULTS
+    assert len(asked) <= 2 * MOST_FAULTS
