@@ -122,11 +122,16 @@ class Store:
         for a new, empty store would read every row of a table that has grown meanwhile.
         """
         connection = self._engine.connect()
-        if not self.is_exclusive:
-            driver: Any = connection.connection.driver_connection
-            for way in ("seqscan", "hashjoin", "mergejoin"):
-                driver.execute(f"SET enable_{way} = off")
-            driver.commit()
+        if self.is_exclusive:
+            return connection
+        try:
+            with connection.begin():
+                for way in ("seqscan", "hashjoin", "mergejoin"):
+                    connection.exec_driver_sql(f"SET enable_{way} = off")
+        except DBAPIError:
+            connection.invalidate()
+            connection.close()
+            raise
         return connection
 
     def _migrate(self) -> None:

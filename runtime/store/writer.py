@@ -117,9 +117,10 @@ class Writer:
     def _write(self, group: Sequence[_Job[Any, Any]], attempt: int = 1) -> None:
         try:
             connection = self._connected()
-        except DBAPIError as failure:
+        except Exception as failure:  # noqa: BLE001  # without its thread nothing is written any more
+            cause = failure.orig if isinstance(failure, DBAPIError) else failure
             log.warning("store_unreachable", extra={"writes": len(group)})
-            _fail(group, StoreUnavailable(type(failure.orig).__name__))
+            _fail(group, StoreUnavailable(type(cause).__name__))
             return
         try:
             with connection.begin():

@@ -45,6 +45,7 @@ async def test_writes_that_wait_share_one_commit(store_url):  # noqa: F811  # th
     async with an_open_store(store_url) as store:
         gate = threading.Event()
         notes = Notes(store, gate)
+        await store.write(lambda connection: None)  # it is connected
         commits = []
         event.listen(store._engine, "commit", lambda _: commits.append(1))
         first = store.submit(notes, "0")

@@ -95,3 +95,24 @@ async def test_a_full_disk_fails_what_was_asked_and_heals_without_a_restart(path
     await writer.submit(limit(100_000), None)
     await writer.submit(noting("after", size=8000), None)
     assert "after" in keys(path)
+
+
+@pytest.mark.parametrize("failure", [TimeoutError("no connection is free"), OSError("cut off")])
+async def test_a_connection_that_fails_while_it_is_made_is_an_outage_and_passes(path, failure):
+    """Whatever goes wrong then: the writer tells who waits, lives on, and connects for the next."""
+    engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False})
+    failures = [failure]
+
+    def connect():
+        if failures:
+            raise failures.pop()
+        return engine.connect()
+
+    writer = Writer(connect)
+    writer.start()
+    with pytest.raises(StoreUnavailable):
+        await asyncio.wait_for(writer.submit(noting("first"), None), 20)
+    await asyncio.wait_for(writer.submit(noting("second"), None), 20)
+    assert keys(path) == ["second"]
+    writer.close()
+    engine.dispose()
