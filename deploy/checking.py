@@ -1,39 +1,46 @@
 """Every fault of a configuration file at once, each with place, value, what is allowed, remedy.
 
-The gateway's sections are checked against their published schema and the contracts; the other
-sections name by name, so that a misspelt line is a fault and not a silent default.
+First the form, against the published schema (`deploy.schema`); then what the form cannot show:
+names that name nothing, references that lead nowhere, settings that contradict each other or the
+contracts. A fault of form does not hide the others: what is wrong is left out, the rest is judged.
 """
 
-import os
+import copy
 import tomllib
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
-from msgspec.inspect import DictType, StructType, Type, UnionType, type_info
 
 from contracts.governance.openapi import blessed
 from contracts.versions import supported
-from deploy.profile import SECRETS, Configuration, Settings, configuration, sandbox
+from deploy.faults import formal, secret_faults
+from deploy.profile import Settings, configuration, sandbox
+from deploy.schema import schema
+from experience_apis.sales.settings import SalesSettings
 from gateway.call import ConfigFault
-from gateway.config import ConfigError, GatewayConfig, check, from_document
+from gateway.config import ConfigError, GatewayConfig, check, from_document, plain
+from gateway.faults import Checker, nearest
 from gateway.routes import compile_documents
+from process_apis.quote_to_order.settings import OrderSettings
 
 __all__ = ["faults_of"]
 
+_STORES: Final = ("postgresql+psycopg", "sqlite")
 _GATEWAY: Final = frozenset(GatewayConfig.__struct_encode_fields__)
 
 
-def faults_of(settings: Settings) -> list[ConfigFault]:
+def faults_of(settings: Settings, *, thorough: bool = False) -> list[ConfigFault]:
     """Answer every fault of the configuration that these settings name; none: it can be used.
+
+    `thorough` also compiles the gateway, as a start does, and asks every policy; it takes a second.
 
     Raises:
         OSError: the file cannot be read.
     """
     try:
-        document = _document(settings)
+        told = plain(_document(settings))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         return [
             ConfigFault(
@@ -43,13 +50,18 @@ def faults_of(settings: Settings) -> list[ConfigFault]:
                 remedy="Correct that line.",
             )
         ]
-    faults = _gateway_faults({k: v for k, v in document.items() if k in _GATEWAY})
-    rest = {key: value for key, value in document.items() if key not in _GATEWAY}
-    faults += _unknown_names(rest, type_info(Configuration), "", also=_GATEWAY)
+    whole = schema()
+    found = Checker(whole).faults(told)
+    faults = [formal(fault, told, whole) for fault in found]
+    judged = _without(told, [fault.pointer for fault in found])
+    faults += _gateway_faults({k: v for k, v in judged.items() if k in _GATEWAY})
     if settings.config is not None:
-        systems = rest.get("systems")
-        faults += _secret_faults(systems if isinstance(systems, dict) else {})
-    return faults or _last_faults(settings)
+        faults += secret_faults(judged)
+    faults += _channel_faults(judged)
+    faults += _address_faults(judged)
+    if not faults:
+        faults = _last_faults(settings, thorough=thorough)
+    return sorted(faults, key=lambda fault: fault.place)
 
 
 def _document(settings: Settings) -> dict[str, Any]:
@@ -58,88 +70,36 @@ def _document(settings: Settings) -> dict[str, Any]:
     return tomllib.loads(settings.config.read_text(encoding="utf-8"))
 
 
+def _without(told: Mapping[str, Any], pointers: list[str]) -> dict[str, Any]:
+    """Leave out what is wrong, the last of a list first; what is missing is missing already."""
+    kept: dict[str, Any] = copy.deepcopy(dict(told))
+    for pointer in sorted(set(pointers), reverse=True):
+        *path, last = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")]
+        node: Any = kept
+        for part in path[1:]:
+            node = node[int(part)] if isinstance(node, list) else node.get(part, {})
+        if isinstance(node, list):
+            del node[int(last)]
+        elif isinstance(node, dict):
+            node.pop(last, None)
+    return kept
+
+
 def _gateway_faults(document: Mapping[str, Any]) -> list[ConfigFault]:
     try:
         made = from_document(document)
-    except ConfigError as error:
-        return list(error.faults)
+    except ConfigError:
+        return []  # what is left lacks something that has been told already
     return check(made, compile_documents([blessed(api) for api in supported()]))
 
 
-def _unknown_names(
-    value: Any, expected: Type, place: str, *, also: frozenset[str] = frozenset()
-) -> list[ConfigFault]:
-    """Compare names with those of the structs that the section is read into."""
-    faults = []
-    for kind in expected.types if isinstance(expected, UnionType) else (expected,):
-        if isinstance(kind, DictType) and isinstance(value, dict):
-            for name, each in value.items():
-                faults += _unknown_names(each, kind.value_type, f"{place}{name}.")
-        if isinstance(kind, StructType) and isinstance(value, dict):
-            fields = {field.encode_name: field.type for field in kind.fields}
-            for name, each in value.items():
-                if name in fields:
-                    faults += _unknown_names(each, fields[name], f"{place}{name}.")
-                else:
-                    faults.append(_unknown(f"{place}{name}", name, sorted({*fields, *also})))
-    return faults
-
-
-def _unknown(place: str, name: str, allowed: list[str]) -> ConfigFault:
-    near = get_close_matches(name, allowed, n=1)
-    return ConfigFault(
-        place=place,
-        value="no such name",
-        allowed=", ".join(allowed),
-        nearest=near[0] if near else None,
-        remedy="Correct or remove it.",
-    )
-
-
-def _secret_faults(systems: Mapping[str, Any]) -> Iterator[ConfigFault]:
-    """Secrets are references that can be followed; their value is never repeated."""
-    for system, section in systems.items():
-        for name in [each for each in SECRETS if isinstance(section, dict) and each in section]:
-            value = section[name]
-            for reference in value if isinstance(value, list) else [value]:
-                fault = _reference_fault(str(reference))
-                if fault is not None:
-                    yield ConfigFault(
-                        place=f"systems.{system}.{name}",
-                        value=fault,
-                        allowed="env:NAME, file:/path",
-                        remedy="Refer to a secret that is there before the start.",
-                    )
-
-
-def _reference_fault(reference: str) -> str | None:
-    scheme, _, name = reference.partition(":")
-    if scheme == "env":
-        return None if name in os.environ else f"{reference} is not set"
-    if scheme == "file":
-        return None if Path(name).is_file() else f"{reference} does not exist"
-    return "a secret in the clear"
-
-
-def _last_faults(settings: Settings) -> list[ConfigFault]:
-    """What only reading it all shows: values of the wrong type, sections that are missing."""
-    try:
-        return _channel_faults(configuration(settings))
-    except msgspec.ValidationError as error:
-        said, _, place = str(error).partition(" - at ")
-        return [
-            ConfigFault(
-                place=place.strip("`").removeprefix("$.") or "the file",
-                value=said,
-                allowed="see docs/configuration.md",
-                remedy="Add or correct it.",
-            )
-        ]
-
-
-def _channel_faults(configured: Configuration) -> list[ConfigFault]:
+def _channel_faults(judged: Mapping[str, Any]) -> list[ConfigFault]:
     """A consumer may sell only through a channel whose policy is known."""
-    sales, known = configured.sales, sorted(configured.orders.channels)
+    try:
+        known = sorted(msgspec.convert(judged.get("orders", {}), OrderSettings).channels)
+        sales = msgspec.convert(judged.get("sales", {}), SalesSettings)
+    except msgspec.ValidationError:
+        return []  # told by its form
     named = {f"sales.channels.{consumer}": channel for consumer, channel in sales.channels.items()}
     named["sales.channel"] = sales.channel
     named["sales.agreed_prices_channel"] = sales.agreed_prices_channel
@@ -148,9 +108,63 @@ def _channel_faults(configured: Configuration) -> list[ConfigFault]:
             place=place,
             value=f"{channel!r} is no channel",
             allowed=", ".join(known),
-            nearest=next(iter(get_close_matches(channel, known, n=1)), None),
+            nearest=nearest(channel, known),
             remedy="Name one of these, or describe it under orders.channels.",
         )
         for place, channel in named.items()
         if channel not in known
     ]
+
+
+def _address_faults(judged: Mapping[str, Any]) -> list[ConfigFault]:
+    """Tiers and the store are found by addresses of a certain kind."""
+    faults = [
+        ConfigFault(
+            place=f"tiers.{tier}",
+            value=f"{address!r} is no address of a tier",
+            allowed="http://host:port or https://host:port",
+            remedy="Write where that tier is served (crossdock serve).",
+        )
+        for tier, address in judged.get("tiers", {}).items()
+        if urlsplit(address).scheme not in {"http", "https"} or not urlsplit(address).netloc
+    ]
+    kind = str(judged.get("store", {}).get("url", "sqlite:")).partition(":")[0]
+    if kind not in _STORES:
+        faults.append(
+            ConfigFault(
+                place="store.url",
+                value=f"an address of {kind}",
+                allowed=" or ".join(f"{each}://..." for each in _STORES),
+                nearest=nearest(kind, _STORES),
+                remedy="Name a store of these kinds, or remove the line.",
+            )
+        )
+    return faults
+
+
+def _last_faults(settings: Settings, *, thorough: bool) -> list[ConfigFault]:
+    """What only reading it all shows: values that a rule of their own refuses."""
+    try:
+        configured = configuration(settings)
+    except msgspec.ValidationError as error:
+        said, _, place = str(error).partition(" - at ")
+        return [
+            ConfigFault(
+                place=place.strip("`").removeprefix("$.") or "the file",
+                value=said,
+                allowed="see docs/configuration.md",
+                remedy="Correct it.",
+            )
+        ]
+    return _compiled_faults(configured.gateway) if thorough else []
+
+
+def _compiled_faults(configured: GatewayConfig) -> list[ConfigFault]:
+    """What the policies say when they are compiled for the contracts there are."""
+    from deploy.compiling import compiled  # noqa: PLC0415  # only the thorough check waits for it
+
+    try:
+        compiled(configured)
+    except ConfigError as error:
+        return list(error.faults)
+    return []

@@ -8,7 +8,8 @@ import os
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -188,22 +189,22 @@ def json_schema() -> dict[str, Any]:
 
 def from_document(document: Mapping[str, Any]) -> GatewayConfig:
     """Read an already parsed document; raise `ConfigError` with every fault of its form."""
-    plain = _plain(dict(document))
-    faults = Checker(json_schema()).faults(plain)
+    told = plain(dict(document))
+    faults = Checker(json_schema()).faults(told)
     if faults:
         raise ConfigError(_formal(fault) for fault in faults)
-    return msgspec.convert(plain, GatewayConfig)
+    return msgspec.convert(told, GatewayConfig)
 
 
-def _plain(node: Any) -> Any:
+def plain(node: Any) -> Any:
     """Write TOML's own dates as JSON would: the schema knows strings only."""
     match node:
         case date():
             return node.isoformat()
         case dict():
-            return {name: _plain(each) for name, each in node.items()}
+            return {name: plain(each) for name, each in node.items()}
         case list() | tuple():
-            return [_plain(each) for each in node]
+            return [plain(each) for each in node]
         case _:
             return node
 
@@ -252,21 +253,22 @@ def check(config: GatewayConfig, operations: Iterable[Operation]) -> list[Config
                         place=f"{place}.{field}",
                         value=url,
                         allowed="https, or http to this machine",
-                        remedy="Keys that come over plain HTTP can be anybody's.",
+                        remedy="Use https: keys that come over plain HTTP can be anybody's.",
                     )
                 )
     if config.gateway.redis is not None:
         faults += _address_faults("gateway.redis", config.gateway.redis)
-    with_secrets = [name for name, client in config.clients.items() if client.secrets]
-    if with_secrets and not config.gateway.issuer.enabled:
-        faults.append(
+    if not config.gateway.issuer.enabled:
+        faults += [
             ConfigFault(
-                place="clients",
-                value=f"secrets of {choices(with_secrets)}",
+                place=f"clients.{name}.secrets",
+                value="a secret, and no issuer of ours to use it at",
                 allowed="none without the built-in issuer",
-                remedy="Set gateway.issuer.enabled = true, or name clients at your own issuer.",
+                remedy="Set gateway.issuer.enabled = true, or name the client's own issuer.",
             )
-        )
+            for name, client in config.clients.items()
+            if client.secrets
+        ]
     return faults
 
 
@@ -313,20 +315,28 @@ def secret_faults(place: str, secret: str) -> list[ConfigFault]:
     ]
 
 
+_REDIS: Final = ("redis", "rediss", "unix")
+
+
 def _address_faults(place: str, address: str) -> list[ConfigFault]:
-    """An address may be written out; a reference to one must lead somewhere."""
+    """An address may be written out; a reference to one must lead somewhere. Its secret is kept."""
+    remedy = "Set it before the start."
     try:
-        reference(address)
+        scheme = urlsplit(reference(address)).scheme
+        value = None if scheme in _REDIS else f"an address of {scheme or 'no kind'}"
+        remedy = "Name the Redis that the gateways share, or remove the line."
     except (KeyError, OSError, UnicodeDecodeError):
-        return [
-            ConfigFault(
-                place=place,
-                value=f"{address} does not exist",
-                allowed="an address, env:NAME, file:/path",
-                remedy="Set it before the start.",
-            )
-        ]
-    return []
+        value = f"{address} does not exist"
+    if value is None:
+        return []
+    return [
+        ConfigFault(
+            place=place,
+            value=value,
+            allowed="redis://, rediss:// or unix://, or env:NAME, file:/path of one",
+            remedy=remedy,
+        )
+    ]
 
 
 def secret_digest(secret: str) -> bytes:

@@ -82,7 +82,7 @@ def naming_faults(config: GatewayConfig) -> list[ConfigFault]:
                     place=f"clients.*.{field}",
                     value=f"{', '.join(twice)} named more than once",
                     allowed="each once, for one client",
-                    remedy="A credential must say which client is calling.",
+                    remedy="Give each client its own: a credential says who is calling.",
                 )
             )
     if named["certificates"] and not config.gateway.trusted_hops:
@@ -91,7 +91,7 @@ def naming_faults(config: GatewayConfig) -> list[ConfigFault]:
                 place="gateway.trusted_hops",
                 value="none, with certificates configured",
                 allowed="the hop that ends TLS",
-                remedy="Without it no certificate is ever believed.",
+                remedy="Name it: without it no certificate is ever believed.",
             )
         )
     faults += [

@@ -12,17 +12,23 @@ _HERE = Path("crossdock.toml")
 
 @click.command(name="check", epilog="Example: crossdock check crossdock.toml")
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
-def command(file: Path | None) -> None:
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of the file instead.")
+def command(file: Path | None, *, schema: bool) -> None:
     """Check a configuration file and name every fault in it.
 
     Each fault is told with its place, what stands there, what may stand there, the nearest name,
     and what to do. Without FILE: what CROSSDOCK_CONFIG names, else ./crossdock.toml, else the
     sandbox profile. Nothing is started and nothing is changed.
     """
+    if schema:
+        from deploy.schema import document  # noqa: PLC0415  # start-up time
+
+        click.echo(document(), nl=False)
+        return
     chosen = file or _configured()
     if chosen is not None and not chosen.is_file():
         raise click.ClickException(f"There is no file {chosen}.")
-    faults = faults_in(chosen)
+    faults = faults_in(chosen, thorough=True)
     name = chosen or "the sandbox profile"
     for fault in faults:
         click.echo(fault)
@@ -39,8 +45,10 @@ def _configured() -> Path | None:
     return _HERE if _HERE.is_file() else None
 
 
-def faults_in(file: Path | None) -> list[str]:
+def faults_in(file: Path | None, *, thorough: bool = False) -> list[str]:
     """Answer every fault of a file, or of the sandbox profile.
+
+    `thorough` also compiles the gateway; a start does that anyway.
 
     Raises:
         click.ClickException: the file cannot be read.
@@ -49,7 +57,8 @@ def faults_in(file: Path | None) -> list[str]:
     from deploy.profile import Settings  # noqa: PLC0415  # start-up time
 
     try:
-        return [str(fault) for fault in faults_of(Settings.from_environment(config=file))]
+        settings = Settings.from_environment(config=file)
+        return [str(fault) for fault in faults_of(settings, thorough=thorough)]
     except OSError as error:
         raise click.ClickException(f"{file} cannot be read: {error.strerror}.") from None
 

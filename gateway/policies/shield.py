@@ -126,16 +126,28 @@ class Shield:
     def check(self, operations: Sequence[Operation], /) -> list[ConfigFault]:
         """A contract cannot promise a longer budget than the gateway grants."""
         longest = self._settings.longest_budget_ms
-        return [
+        beyond = [each for each in operations if each.terms.budget_ms > longest]
+        faults = [
             ConfigFault(
                 place=f"{operation.key} x-crossdock.budgetMs",
                 value=str(operation.terms.budget_ms),
-                allowed=f"1 to {longest}",
-                remedy="Lower it, or raise gateway.shield.longest_budget_ms.",
+                allowed="1 or more",
+                remedy="Correct the contract.",
             )
             for operation in operations
-            if not 0 < operation.terms.budget_ms <= longest
+            if operation.terms.budget_ms < 1
         ]
+        if beyond:
+            most = max(beyond, key=lambda each: each.terms.budget_ms)
+            faults.append(
+                ConfigFault(
+                    place="gateway.shield.longest_budget_ms",
+                    value=f"{longest}, less than contracts promise (most of all {most.key})",
+                    allowed=f"{most.terms.budget_ms} or more",
+                    remedy="Raise it, or remove the line.",
+                )
+            )
+        return faults
 
     async def close(self) -> None:
         """Hear of them no more."""

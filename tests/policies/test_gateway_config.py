@@ -114,7 +114,7 @@ def test_the_schema_is_published_and_describes_itself():
 def test_clients_without_an_issuer_are_a_fault():
     config = from_document({"clients": {"acme": {"secrets": [hashed("x")]}}})
 
-    assert [each.place for each in check(config, [])] == ["clients"]
+    assert [each.place for each in check(config, [])] == ["clients.acme.secrets"]
 
 
 def test_nothing_configured_is_a_configuration():

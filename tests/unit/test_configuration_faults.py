@@ -1,10 +1,19 @@
 """Whatever is wrong with a configuration file is told with its place; none of it is a crash."""
 
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
 import pytest
 
 from deploy.checking import faults_of
-from deploy.profile import Settings, configuration
+from deploy.profile import Settings, configuration, sandbox
+from deploy.schema import document, schema
+from gateway.faults import Checker
 
+ROOT = Path(__file__).resolve().parents[2]
+BROKEN = sorted((ROOT / "tests" / "policies" / "broken_configs").glob("*.toml"))
 SYSTEMS = """
 [systems.business_central]
 tenant = "t"
@@ -44,12 +53,10 @@ def test_a_broken_line_is_named(faults_in):
     assert "line 1" in fault.value
 
 
-@pytest.mark.parametrize(
-    ("text", "place"), [("systems = 5", "systems"), ("systems.shiphero = 5", "systems.shiphero")]
-)
-def test_a_section_that_is_none_is_named(faults_in, text, place):
+def test_a_section_that_is_none_is_named(faults_in):
     """One value where a table belongs is easily written in TOML."""
-    assert set(faults_in(text)) == {place}
+    assert set(faults_in("systems = 5")) == {"systems"}
+    assert "5" in faults_in("systems.shiphero = 5")["systems.shiphero"].value
 
 
 def test_a_secret_that_is_not_there_is_named(faults_in):
@@ -78,3 +85,56 @@ def test_a_channel_without_a_policy_is_named(faults_in):
     [fault] = faults_in(SYSTEMS + '[sales.channels]\nfrontend = "sale"\n').values()
 
     assert (fault.place, fault.nearest) == ("sales.channels.frontend", "sales")
+
+
+def test_a_fault_of_form_hides_no_other(faults_in):
+    """A misspelt line and a client whose plan there is none of are told together."""
+    text = (
+        SYSTEMS + '[gateway]\nissuer = 7\n[clients.shop]\nplan = "none"\nscopes = ["orders:raed"]\n'
+    )
+
+    assert set(faults_in(text)) == {"gateway.issuer", "clients.shop.plan", "clients.shop.scopes"}
+
+
+def test_no_secret_is_repeated(faults_in):
+    text = SYSTEMS.replace('"env:ERP_SECRET"', "12345678") + '[clients.crm]\nsecrets = "hunter2"\n'
+    said = "".join(map(str, faults_in(text).values()))
+
+    assert "12345678" not in said
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize("file", BROKEN, ids=lambda file: file.stem)
+def test_what_is_said_of_a_broken_file_is_what_was_reviewed(file, monkeypatch):
+    """Place, value, what is allowed and what to do, as a person reads it."""
+    monkeypatch.chdir(ROOT)
+    found = faults_of(Settings(config=file.relative_to(ROOT)), thorough=True)
+
+    assert [str(fault) for fault in found] == file.with_suffix(".txt").read_text().splitlines()
+    for fault in found:
+        assert fault.place
+        assert fault.value
+        assert fault.allowed
+        assert fault.remedy
+
+
+def test_there_are_thirty_broken_files():
+    assert len(BROKEN) >= 30
+
+
+def test_the_published_schema_is_current(tmp_path):
+    """`crossdock check --schema > docs/crossdock.schema.json` makes it."""
+    published = (ROOT / "docs" / "crossdock.schema.json").read_bytes()
+
+    assert published == document()
+    printed = subprocess.run(
+        [sys.executable, "-m", "deploy.cli", "check", "--schema"],
+        cwd=ROOT, capture_output=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert printed.stdout == published
+    assert not Checker(msgspec.json.decode(published)).faults(
+        msgspec.json.decode(msgspec.json.encode(sandbox(Settings(data=tmp_path))))
+    )
+    assert not Checker(schema()).faults(
+        {"systems": msgspec.json.decode(msgspec.json.encode(sandbox(Settings())["systems"]))}
+    )
