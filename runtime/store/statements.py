@@ -72,7 +72,9 @@ class Bulk:
             document = {_ROWS: _encode(rows).decode()}
             return connection.exec_driver_sql(self._text, document).scalars().all()
         self.run(connection, rows)
-        last = connection.exec_driver_sql("SELECT last_insert_rowid()").scalar_one()
+        # straight to the driver: Core would take longer than the insert, once in every commit
+        driver: Any = connection.connection.driver_connection
+        (last,) = driver.execute("SELECT last_insert_rowid()").fetchone()
         return range(last - len(rows) + 1, last + 1)
 
     def touched(self, connection: Connection, rows: Sequence[Row]) -> set[Any]:
