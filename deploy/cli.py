@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     "token": ("deploy.commands.token", "Print an access token for a client."),
     "check": ("deploy.commands.check", "Check a configuration file and name every fault in it."),
     "explain": ("deploy.commands.explain", "Show what the gateway would say to a call, and why."),
+    "diff": ("deploy.commands.diff", "Show which recorded calls a new configuration changes."),
     "gateway": ("deploy.commands.gateway", "Run the gateway alone, in front of tiers apart."),
     "serve": ("deploy.commands.serve", "Run one tier alone: system, process or experience."),
     "worker": ("deploy.commands.worker", "Carry orders on beside others, on a shared store."),

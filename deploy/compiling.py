@@ -2,24 +2,26 @@
 
 import logging
 import tempfile
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from contracts.governance.openapi import blessed
 from contracts.versions import supported
 from gateway.application import Gateway
-from gateway.config import GatewayConfig
+from gateway.call import Consumer
+from gateway.config import Client, GatewayConfig
 from gateway.gateway import build_gateway
 from gateway.keep import AuditEntry, StoredAnswer
 from gateway.records import AccessRecord
-from runtime.clock import SystemClock
+from runtime.clock import Clock, SystemClock
 
-__all__ = ["compiled"]
+__all__ = ["compiled", "consumer_of"]
 
 log = logging.getLogger("crossdock.check")
 
 
-def compiled(configured: GatewayConfig) -> Gateway:
+def compiled(configured: GatewayConfig, *, clock: Clock | None = None) -> Gateway:
     """Build it without any effect; it is never started.
 
     Raises:
@@ -32,8 +34,20 @@ def compiled(configured: GatewayConfig) -> Gateway:
         _Nothing(),
         records=_Nobody(),
         data=Path(tempfile.gettempdir()),  # nothing is read there before a start
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
         fetch=_fetch,
+    )
+
+
+def consumer_of(name: str, client: Client) -> Consumer:
+    """The client as the gateway would know it after verifying a token with all its scopes."""
+    return Consumer(
+        name=name,
+        subject=name,
+        scopes=frozenset(client.scopes),
+        accounts=None if client.accounts == "*" else client.accounts,
+        plan=client.plan,
+        expires=inf,
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-__all__ = ["command", "faults_in", "refuse_faulty"]
+__all__ = ["command", "configured_file", "faults_in", "refuse_faulty"]
 
 _HERE = Path("crossdock.toml")
 
@@ -25,7 +25,7 @@ def command(file: Path | None, *, schema: bool) -> None:
 
         click.echo(document(), nl=False)
         return
-    chosen = file or _configured()
+    chosen = file or configured_file()
     if chosen is not None and not chosen.is_file():
         raise click.ClickException(f"There is no file {chosen}.")
     faults = faults_in(chosen, thorough=True)
@@ -38,7 +38,8 @@ def command(file: Path | None, *, schema: bool) -> None:
     click.echo(f"{name}: no fault found.")
 
 
-def _configured() -> Path | None:
+def configured_file() -> Path | None:
+    """The file in use: what CROSSDOCK_CONFIG names, else ./crossdock.toml, else none."""
     named = os.environ.get("CROSSDOCK_CONFIG")
     if named:
         return Path(named)

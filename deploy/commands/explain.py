@@ -1,7 +1,6 @@
 """`crossdock explain`: the verdict of every policy on a call that is never made."""
 
 from difflib import get_close_matches
-from math import inf
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -10,8 +9,7 @@ import click
 from deploy.commands.check import refuse_faulty
 
 if TYPE_CHECKING:
-    from gateway.call import Consumer, Finding
-    from gateway.config import Client
+    from gateway.call import Finding
 
 __all__ = ["command"]
 
@@ -42,6 +40,7 @@ def command(method: str, url: str, client: str) -> None:
 
 def _findings(method: str, path: str, client: str) -> "list[Finding]":
     from deploy.assembly import System  # noqa: PLC0415  # start-up time
+    from deploy.compiling import consumer_of  # noqa: PLC0415  # start-up time
     from deploy.profile import Settings, configuration  # noqa: PLC0415  # start-up time
 
     refuse_faulty("there is nothing to explain")
@@ -53,18 +52,4 @@ def _findings(method: str, path: str, client: str) -> "list[Finding]":
         hint = f" Did you mean {near[0]}?" if near else ""
         raise click.UsageError(f"No client {client!r}.{hint} Known are: {', '.join(known)}.")
     system = System(settings, configured)
-    return system.gateway.explain(method, path, _consumer(client, known[client]))
-
-
-def _consumer(name: str, client: "Client") -> "Consumer":
-    """The client as the gateway would know it after verifying a token with all its scopes."""
-    from gateway.call import Consumer  # noqa: PLC0415  # start-up time
-
-    return Consumer(
-        name=name,
-        subject=name,
-        scopes=frozenset(client.scopes),
-        accounts=None if client.accounts == "*" else client.accounts,
-        plan=client.plan,
-        expires=inf,
-    )
+    return system.gateway.explain(method, path, consumer_of(client, known[client]))
