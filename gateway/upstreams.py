@@ -16,8 +16,8 @@ from pyreqwest.request import RequestBuilder
 from pyreqwest.response import Response
 
 from contracts.context import BUDGET_HEADER, CORRELATION_HEADER, current, to_headers
-from contracts.problems import refuse
-from gateway.call import Application, ClientGoneError, Header, Receive, Scope, Send
+from contracts.problems import ProblemError, refuse
+from gateway.call import Application, ClientGoneError, Header, Message, Receive, Scope, Send
 from gateway.edge import HOP_BY_HOP
 from gateway.repeats import Opened, Repeats
 from gateway.resilience import RepeatSettings
@@ -133,6 +133,8 @@ class Forwarder:
             if body.broken is not None:
                 raise body.broken from None  # the caller's fault, not the upstream's
             raise refuse("upstream-unavailable", retry_after=1) from None
+        finally:
+            body.let_go()
 
 
 def _target(base: str, scope: Scope) -> str:
@@ -151,6 +153,23 @@ def _text(headers: list[Header]) -> list[tuple[str, str]]:
         ]
     except UnicodeDecodeError:
         raise refuse("malformed-request", detail="A header's value is not UTF-8.") from None
+
+
+def _as_new(error: Exception) -> Exception:
+    """The same failure without what it was raised through.
+
+    The client chains the failure it was given to its own; raised once more from there, the two
+    would hold one another, and with them the caller's connection, until memory is next tidied.
+    """
+    match error:
+        case ProblemError(problem=found, retry_after=retry_after):
+            return ProblemError(found, retry_after=retry_after)
+        case _:
+            return ClientGoneError()
+
+
+async def _gone() -> Message:
+    return {"type": "http.disconnect"}
 
 
 class _Body:
@@ -175,6 +194,11 @@ class _Body:
             return request.body_stream(self._chunks(self._first))
         return request.body_bytes(self._first) if self._first else request
 
+    def let_go(self) -> None:
+        """Forget the caller: the server closes a connection when nobody can read from it."""
+        self._receive = _gone
+        self.broken = None
+
     async def _chunks(self, chunk: bytes) -> AsyncIterator[bytes]:
         more = True
         while True:
@@ -187,7 +211,7 @@ class _Body:
                 if message["type"] == "http.disconnect":
                     raise ClientGoneError  # noqa: TRY301  the stream must end as broken, too
             except Exception as error:
-                self.broken = error
+                self.broken = _as_new(error)
                 raise
             chunk, more = message.get("body", b""), message.get("more_body", False)
 

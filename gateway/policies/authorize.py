@@ -1,15 +1,20 @@
 """authorize: the scopes an operation asks for, and the context the tiers act within.
 
 Which rows a consumer may see is decided where the rows are, from `accounts` in the call context; a
-foreign id answers 404 there, so that guessing learns nothing.
+foreign id answers 404 there, so that guessing learns nothing. The inner tiers and operations look
+at everybody's rows: who may act for some accounts only is refused there, whatever its scopes.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from contracts.problems import problem
 from gateway.call import PASS, Call, ConfigFault, Finding, Refuse, Step, Verdict
 from gateway.faults import choices
 from gateway.routes import Operation
+
+_INTERNAL: Final = ("process/", "system/", "operations/")
+"""APIs of the company's own people and programs; channels speak for accounts."""
 
 
 class Authorize:
@@ -56,8 +61,11 @@ class Authorize:
         )
         # A key or certificate carries no scopes that a new token could widen: no challenge.
         of_client = Refuse(problem=of_token.problem)
+        internal = operation.api.startswith(_INTERNAL)
 
         def ask(call: Call) -> Verdict:
+            if internal and call.consumer.accounts is not None:
+                return of_client
             scopes = call.consumer.scopes
             for each in alternatives:
                 if each <= scopes:
@@ -66,6 +74,12 @@ class Authorize:
 
         def explain(call: Call) -> Finding:
             entitled = any(each <= call.consumer.scopes for each in alternatives)
+            if internal and call.consumer.accounts is not None:
+                return Finding(
+                    policy=self.name,
+                    verdict="refuse",
+                    because="is for clients who may act for all accounts",
+                )
             held = choices(sorted(call.consumer.scopes)) or "no scope"
             return Finding(
                 policy=self.name,

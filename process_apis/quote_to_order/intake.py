@@ -48,6 +48,10 @@ class Intake:
         _one_currency(request)
         checked = await checking.check(self._pricing, request, policy)
         _own(call, checked.customer.id if checked.customer else checked.validation.customer)
+        if call.accounts is not None and any(
+            each.problem == "customer-unknown" for each in checked.validation.findings
+        ):
+            raise refuse("customer-unknown")  # in the very words another's customer is told in
         promise = self._promise(request, checked)
         judged = decisions.judge(
             request,

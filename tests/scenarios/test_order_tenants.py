@@ -134,3 +134,15 @@ async def test_an_order_cannot_be_amended_into_another_account(world):
         await world.orders.remedy(ours.exception.id, remedy)
 
     assert refused.value.problem.slug == "customer-unknown"
+
+
+async def test_another_accounts_customer_is_told_as_one_that_never_was(world):
+    """Guessing customers teaches nothing: not by the words, and not by what comes with them."""
+    told = []
+    for customer in (THEIRS, "cust_99999", "bc:20000", "bc:99999"):
+        with acme(world, key=f"ACME-{customer}"), pytest.raises(ProblemError) as refused:
+            await world.orders.place(PlaceOrder(order=an_order(customer=customer), channel="sales"))
+        told.append(refused.value.problem)
+
+    assert told[0].slug == "customer-unknown"
+    assert all(each == told[0] for each in told)

@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.crash.result import keep, shown
 
 CAMPAIGNS = {
+    "B5": "tests.security.tenants",
     "B7": "tests.security.framing",
     "B8": "tests.security.headers",
     "B9": "tests.security.limits",

@@ -1,0 +1,84 @@
+"""Start the system as `crossdock up --no-sandbox` does, with the campaigns' clients in it.
+
+    python -m tests.security.launch sound|DEFECT
+
+Beside the development clients there is one that may act for one account and was given every scope
+there is, by mistake. Defects live here, never in the product.
+"""
+
+import asyncio
+import sys
+from typing import Any
+
+import msgspec
+
+from contracts import context
+from contracts.governance.openapi import blessed
+from contracts.versions import supported
+from deploy import profile
+from deploy.assembly import serve
+from deploy.profile import Settings
+from deploy.tiers import Parts
+from gateway.policies.authorize import Authorize
+from gateway.policies.validate import Validate
+
+OVERSCOPED = "partner-overscoped"
+
+
+def every_scope() -> tuple[str, ...]:
+    """Every scope any contract names."""
+    found = set()
+    for api in supported():
+        for item in blessed(api)["paths"].values():
+            for operation in item.values():
+                for each in operation.get("security", ()) if isinstance(operation, dict) else ():
+                    found.update(scope for scopes in each.values() for scope in scopes)
+    return tuple(sorted(found - {"orders:agreed-prices"}))
+
+
+class EverybodysOrders:
+    """Looks an order up by its id alone."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+
+        async def asked(*arguments: Any, **named: Any) -> Any:
+            call = msgspec.structs.replace(context.current(), accounts=None)
+            with context.calling(call):
+                return await method(*arguments, **named)
+
+        return asked
+
+
+def _nothing(self: Any, operation: Any) -> tuple[Any, ...]:
+    return ()
+
+
+def _plant(defect: str) -> Parts:
+    match defect:
+        case "everybodys-orders":
+            return Parts(orders=EverybodysOrders)
+        case "scopes-ignored":
+            Authorize.compile = _nothing  # type: ignore[method-assign]  # the planted defect
+        case "bodies-unread":
+            Validate.compile = _nothing  # type: ignore[method-assign]  # the planted defect
+        case "sound":
+            pass
+        case _:
+            raise SystemExit(f"no defect is named {defect}")
+    return Parts()
+
+
+if __name__ == "__main__":
+    profile.CLIENTS = {  # type: ignore[misc]  # of this process alone
+        **profile.CLIENTS,
+        OVERSCOPED: {"scopes": every_scope(), "accounts": ("cust_20001",), "plan": "unlimited"},
+        "partner-acme": {**profile.CLIENTS["partner-acme"], "plan": "unlimited"},
+        "partner-globex": {**profile.CLIENTS["partner-globex"], "plan": "unlimited"},
+        "crm": {**profile.CLIENTS["crm"], "plan": "unlimited"},
+        "operator": {**profile.CLIENTS["operator"], "plan": "unlimited"},
+    }
+    asyncio.run(serve(Settings.from_environment(), parts=_plant(sys.argv[1])))
