@@ -53,6 +53,9 @@ RUNS = [
     ("sales/v1", "crm", SMALL),
     ("sales/v1", "partner-acme", SMALL),
 ]
+NEEDS_AN_ORDER_HELD = {"POST /orders/{order}/approvals"}
+"""Succeeds only for an order that waits for approval, placed by somebody else: the scenes have
+none, as the sandbox profile has no rule for approvals. `test_order_approvals` tells it whole."""
 LAUNCHER = ("-m", "tests.contracts.schemathesis_system")
 
 
@@ -197,7 +200,7 @@ def test_an_api_does_what_its_document_says(system, tmp_path, api, client, size)
     assert not told.failures, _report(told)
     assert not told.errors, told.errors
     assert told.phases >= {"examples", "fuzzing"} | ({"coverage"} if size.coverage else set())
-    assert told.succeeded() == entitled(api, client)
+    assert told.succeeded() - NEEDS_AN_ORDER_HELD == entitled(api, client) - NEEDS_AN_ORDER_HELD
 
 
 def test_a_tier_that_breaks_its_promises_is_caught(careless, tmp_path):

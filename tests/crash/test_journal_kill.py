@@ -98,8 +98,11 @@ def test_a_step_that_never_looks_is_caught(program, store_url, tmp_path):  # noq
 
 
 def test_acknowledging_before_the_commit_is_caught(program, store_url, tmp_path):  # noqa: F811  # same
-    """Planted defect: the caller is told first; the death in between loses the order."""
-    plan = {"url": store_url, "directory": str(tmp_path), "orders": ORDERS, "seed": SEED}
+    """Planted defect: the caller is told first; the death in between loses the order.
+
+    So many orders that the first commit cannot hold them all, however slow it is.
+    """
+    plan = {"url": store_url, "directory": str(tmp_path), "orders": A_LOAD, "seed": SEED}
     defect = {"defect": "acknowledges early"}
     assert program.live(**plan, **defect, crash_at=("after_accept", 1)) == -signal.SIGKILL
     lost = {w[0] for w in lines(tmp_path / "acknowledged")}

@@ -154,11 +154,11 @@ async def flooded(s: Scene) -> None:
     invented = [s.token(kid=f"k{s.chance.getrandbits(64):x}") for _ in range(500)]
     right = [s.token() for _ in range(50)]
     await asyncio.gather(s.refuses(*invented), s.accepts(*right))
-    s.asked(1, least=1)
+    s.asked(2, least=1)  # a machine so busy that it takes longer than the cooldown asks once more
     s.issuer.rotate(overlap=False)
     again = [s.token(kid=f"k{s.chance.getrandbits(64):x}") for _ in range(200)]
     await asyncio.gather(s.refuses(*again), s.accepts(*(s.token() for _ in range(20))))
-    s.asked(2, least=1)
+    s.asked(3, least=1)
 
 
 async def down(s: Scene) -> None:
