@@ -15,6 +15,7 @@ from tests.crash.result import keep, shown
 
 CAMPAIGNS = {
     "B5": "tests.security.tenants",
+    "B6": "tests.security.properties",
     "B7": "tests.security.framing",
     "B8": "tests.security.headers",
     "B9": "tests.security.limits",

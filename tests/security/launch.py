@@ -2,8 +2,8 @@
 
     python -m tests.security.launch sound|DEFECT
 
-Beside the development clients there is one that may act for one account and was given every scope
-there is, by mistake. Defects live here, never in the product.
+Beside the development clients there is one with every scope, and one that may act for one account
+and was given every scope by mistake. Defects live here, never in the product.
 """
 
 import asyncio
@@ -19,10 +19,13 @@ from deploy import profile
 from deploy.assembly import serve
 from deploy.profile import Settings
 from deploy.tiers import Parts
+from gateway.call import PASS, Step
 from gateway.policies.authorize import Authorize
+from gateway.policies.guard import _replayed
 from gateway.policies.validate import Validate
 
 OVERSCOPED = "partner-overscoped"
+EVERYTHING = "everything"
 
 
 def every_scope() -> tuple[str, ...]:
@@ -57,6 +60,25 @@ def _nothing(self: Any, operation: Any) -> tuple[Any, ...]:
     return ()
 
 
+class DropsUnknown(Validate):
+    """Leaves out what the contract does not name, and says nothing of it."""
+
+    def compile(self, operation: Any) -> tuple[Any, ...]:
+        reference = (operation.body_schema or {}).get("$ref", "").rpartition("/")[2]
+        schema = operation.components.get("schemas", {}).get(reference, {})
+        known = schema.get("properties", {})
+
+        def ask(call: Any) -> Any:
+            if call.body and known:
+                document = msgspec.json.decode(call.body)
+                kept = {name: each for name, each in document.items() if name in known}
+                call.document, call.body = kept, msgspec.json.encode(kept)
+                call.receive = _replayed(call.body, call.receive)
+            return PASS
+
+        return (Step("validate", ask=ask),)
+
+
 def _plant(defect: str) -> Parts:
     match defect:
         case "everybodys-orders":
@@ -65,6 +87,8 @@ def _plant(defect: str) -> Parts:
             Authorize.compile = _nothing  # type: ignore[method-assign]  # the planted defect
         case "bodies-unread":
             Validate.compile = _nothing  # type: ignore[method-assign]  # the planted defect
+        case "unknown-dropped":
+            Validate.compile = DropsUnknown.compile  # type: ignore[method-assign]  # the planted defect
         case "sound":
             pass
         case _:
@@ -76,6 +100,7 @@ if __name__ == "__main__":
     profile.CLIENTS = {  # type: ignore[misc]  # of this process alone
         **profile.CLIENTS,
         OVERSCOPED: {"scopes": every_scope(), "accounts": ("cust_20001",), "plan": "unlimited"},
+        EVERYTHING: {"scopes": every_scope(), "accounts": "*", "plan": "unlimited"},
         "partner-acme": {**profile.CLIENTS["partner-acme"], "plan": "unlimited"},
         "partner-globex": {**profile.CLIENTS["partner-globex"], "plan": "unlimited"},
         "crm": {**profile.CLIENTS["crm"], "plan": "unlimited"},
