@@ -20,8 +20,10 @@ CAMPAIGNS = {
     "C2": "tests.overload.results:redis",
     "C3": "tests.overload.results:circuits",
     "C4": "tests.overload.results:second_attempts",
+    "C5": "tests.overload.overloaded:run",
     "C6": "tests.overload.restarts:run",
     "C7": "tests.overload.results:herds",
+    "C8": "tests.overload.neighbours:run",
 }
 """What each is run by: `run(folder, *, size, seed)`, which answers its results."""
 
