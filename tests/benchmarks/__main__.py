@@ -2,7 +2,10 @@
 
 from tests.benchmarks import (
     budget_drain,
+    checks_assembled,
     cold_start,
+    gateway_against_peers,
+    gateway_idle,
     gateway_policies,
     journal_against_dbos_restate,
     journal_growth,
@@ -17,6 +20,9 @@ def main() -> None:
     """Print every table. Read the figures as ratios of one run; machines differ and are noisy."""
     gateway_policies.main()
     tracing_cost.main()
+    gateway_against_peers.main([])
+    gateway_idle.main([])
+    checks_assembled.main([])
     journal_throughput.main([])
     journal_against_dbos_restate.main(["--rounds", "2", "--scale", "0.5"])
     journal_growth.main(["--sizes", "1000", "20000", "--amount", "400", "--soak", "5000"])

@@ -41,20 +41,30 @@ class Latencies(msgspec.Struct, frozen=True, kw_only=True):
     p99: float
 
 
-def flat_out(programs: Programs, url: str, token: str, *, core: int, seconds: float) -> int:
+def flat_out(
+    programs: Programs, url: str, token: str, *, core: int, seconds: float, body: Path | None = None
+) -> int:
     """Call over 32 connections, each as soon as it is answered; answer the calls that went well."""
-    said = _h2load(programs, url, token, core, ["-c", str(_WAITING), "-D", f"{seconds:g}"])
+    flat = ["-c", str(_WAITING), "-D", f"{seconds:g}", *_posting(body)]
+    said = _h2load(programs, url, token, core, flat)
     return _well(said)
 
 
 def at_a_rate(
-    programs: Programs, url: str, token: str, *, core: int, rate: float, seconds: float
+    programs: Programs,
+    url: str,
+    token: str,
+    *,
+    core: int,
+    rate: float,
+    seconds: float,
+    body: Path | None = None,
 ) -> Latencies:
     """Call at a rate over 16 connections, whatever is answered; answer how long each took."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "calls"
         each = max(1, round(rate / _AT_A_RATE))
-        paced = ["-c", str(_AT_A_RATE), "-D", f"{seconds:g}", "--rps", str(each)]
+        paced = ["-c", str(_AT_A_RATE), "-D", f"{seconds:g}", "--rps", str(each), *_posting(body)]
         said = _h2load(programs, url, token, core, [*paced, "--log-file", str(log)])
         took = sorted(int(line.split()[2]) / 1e3 for line in log.read_text().splitlines())
     _well(said)
@@ -63,6 +73,10 @@ def at_a_rate(
 
 def _at(took: list[float], share: float) -> float:
     return took[min(len(took) - 1, int(len(took) * share))]
+
+
+def _posting(body: Path | None) -> list[str]:
+    return [] if body is None else ["-d", str(body), "-H", "content-type: application/json"]
 
 
 def _h2load(

@@ -20,6 +20,7 @@ from tests.serving import free_port
 
 PATH = "/things/v1/things"
 ANSWER = msgspec.json.encode({"things": [{"id": f"thing-{n}", "quantity": n} for n in range(8)]})
+_PATIENCE = 30.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -44,8 +45,11 @@ class Key:
 class Running:
     """A started program, pinned to one core."""
 
-    def __init__(self, name: str, process: "subprocess.Popen[bytes]", port: int) -> None:
+    def __init__(
+        self, name: str, process: "subprocess.Popen[bytes]", port: int, *, seconds: float
+    ) -> None:
         self.name = name
+        self.seconds_to_listen = seconds
         self.process = process
         self.port = port
 
@@ -95,14 +99,15 @@ class Bench:
             ["taskset", "-c", str(core), *command],
             env=dict(self._environment(command[0])), stdout=log, stderr=log,
         )  # fmt: skip
-        running = Running(name, process, port)
-        self._all.append(running)
-        give_up = time.monotonic() + 20
+        began = time.monotonic()
         while not _listens(port):
-            if process.poll() is not None or time.monotonic() > give_up:
+            if process.poll() is not None or time.monotonic() > began + _PATIENCE:
+                process.kill()
                 said = (self._folder / f"{name}.log").read_text()[-2000:]
                 raise SystemExit(f"{name} does not listen: {said}")
-            time.sleep(0.02)
+            time.sleep(0.01)
+        running = Running(name, process, port, seconds=time.monotonic() - began)
+        self._all.append(running)
         return running
 
     def _environment(self, program: str) -> Mapping[str, str]:
