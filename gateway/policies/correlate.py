@@ -129,7 +129,8 @@ class Correlate:
                 correlation_id=call.correlation_id,
                 trace_id=call.traceparent[3:35],
                 operation=call.operation.key,
-                method=call.method,
+                # A method is the caller's word, and may be as long as a head.
+                method=call.method if call.method in _METHODS else "_OTHER",
                 template=call.operation.template,
                 status=status,
                 duration_ms=round(seconds * 1000, 3),

@@ -75,3 +75,11 @@ async def test_every_call_leaves_one_record_in_one_line(world):
     line = msgspec.json.encode(unknown)
     assert b"\n" not in line
     assert b"evil" not in line
+
+
+async def test_a_method_nobody_knows_is_not_repeated_in_the_record(world):
+    """A method is the caller's word; it may be a secret, or as long as a head."""
+    w = await world()
+    await w.call("S3CRET", "/sales/v1/orders")
+
+    assert w.records.calls[-1].method == "_OTHER"

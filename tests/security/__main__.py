@@ -14,12 +14,15 @@ from pathlib import Path
 from tests.crash.result import keep, shown
 
 CAMPAIGNS = {
+    "B1": "tests.security.tokens",
+    "B3": "tests.security.keys",
     "B5": "tests.security.tenants",
     "B6": "tests.security.properties",
     "B7": "tests.security.framing",
     "B8": "tests.security.headers",
     "B9": "tests.security.limits",
     "B10": "tests.security.bombs",
+    "B13": "tests.security.canaries",
     "B14": "tests.security.jsonhops",
 }
 """Each module has `run(folder, *, size, seed)`, which answers its results."""

@@ -23,6 +23,7 @@ from gateway.config import Issuer
 from gateway.fetching import Fetcher
 from gateway.tokens import Verifier
 from runtime.clock import SystemClock
+from tests.crash import result as kept
 from tests.security.forging import Minter, a_key, jwk
 from tests.security.guarded import Guarded, guarded
 from tests.security.issuing import FaultyIssuer
@@ -325,6 +326,31 @@ async def _play(
     unexpected = [f for event, f in target.heard.events if event == "call_failed_unexpectedly"]
     scene.violations += [str(each) for each in unexpected]
     return scene
+
+
+_ROUNDS = {"smoke": 1, "full": 50}
+
+
+async def run(folder: Path, *, size: kept.Size, seed: int) -> list[kept.Result]:
+    """The campaign and its defects, as it is kept."""
+    watch = kept.Stopwatch()
+    found = await campaign(folder / "sound", seed=seed, rounds=_ROUNDS[size])
+    caught = {}
+    for name, (scene, verifier) in DEFECTS.items():
+        wrong = await campaign(folder / name, seed=3, scenes=(scene,), verifier=verifier)
+        caught[name] = bool(wrong.violations)
+    result = kept.Result(
+        campaign="B3",
+        what="an issuer that rotates, is slow, is down or talks rubbish, and who floods it",
+        size=size,
+        seed=seed,
+        trials=found.right + found.wrong,
+        accepted=found.right,
+        faults={"scenes": found.scenes, "failures of the issuer": found.faults},
+        evidence={"failures met": found.faults, "fetches": found.fetches},
+        violations={"violations": found.violations},
+    )
+    return [kept.whole(result, defects=caught, seconds=watch.seconds)]
 
 
 def main() -> int:

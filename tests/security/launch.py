@@ -7,6 +7,7 @@ and was given every scope by mistake. Defects live here, never in the product.
 """
 
 import asyncio
+import logging
 import sys
 from typing import Any
 
@@ -21,9 +22,12 @@ from deploy.profile import Settings
 from deploy.tiers import Parts
 from gateway.call import PASS, Step
 from gateway.policies.authorize import Authorize
+from gateway.policies.correlate import Correlate
 from gateway.policies.guard import _replayed
 from gateway.policies.validate import Validate
+from runtime.http import HttpClient
 
+log = logging.getLogger("planted")
 OVERSCOPED = "partner-overscoped"
 EVERYTHING = "everything"
 
@@ -79,6 +83,29 @@ class DropsUnknown(Validate):
         return (Step("validate", ask=ask),)
 
 
+def logging_calls(record: Any) -> Any:
+    """An access log that says it all, in words."""
+
+    def logged(self: Any, call: Any, *rest: Any) -> None:
+        log.warning(f"{call.method} {call.path}?{call.scope['query_string']} {call.fields}")  # noqa: G004  the defect
+        print(call.path, flush=True)
+        record(self, call, *rest)
+
+    return logged
+
+
+def logging_vendors(send: Any) -> Any:
+    """A client that logs what vendors answered badly."""
+
+    async def logged(self: Any, *arguments: Any, **named: Any) -> Any:
+        answer = await send(self, *arguments, **named)
+        if answer.status >= 400:
+            log.warning("vendor_refused", extra={"said": answer.body.decode("utf-8", "replace")})
+        return answer
+
+    return logged
+
+
 def _plant(defect: str) -> Parts:
     match defect:
         case "everybodys-orders":
@@ -89,6 +116,9 @@ def _plant(defect: str) -> Parts:
             Validate.compile = _nothing  # type: ignore[method-assign]  # the planted defect
         case "unknown-dropped":
             Validate.compile = DropsUnknown.compile  # type: ignore[method-assign]  # the planted defect
+        case "logs-everything":
+            Correlate._record = logging_calls(Correlate._record)  # type: ignore[method-assign]  # as above
+            HttpClient.send = logging_vendors(HttpClient.send)  # type: ignore[method-assign]  # as above
         case "sound":
             pass
         case _:

@@ -22,6 +22,7 @@ import msgspec
 from gateway.config import Issuer
 from gateway.tokens import Verifier
 from runtime.clock import SystemClock
+from tests.crash import result as kept
 from tests.security import jwks
 from tests.security.defects import DEFECTS
 from tests.security.forging import ALGORITHMS, Minter, PrivateKey, jwk
@@ -283,6 +284,34 @@ def _judged(
         elif "resource_metadata=" not in (answer.challenge or ""):
             apart.append(f"{name}: {answer.challenge}")
     return accepted, failed, apart
+
+
+async def run(folder: Path, *, size: kept.Size, seed: int) -> list[kept.Result]:
+    """The campaign and its defects, as it is kept."""
+    watch = kept.Stopwatch()
+    issuers = Issuers(int(SystemClock().now().timestamp()))
+    found = await campaign(folder / "sound", seed=seed, full=size == "full", issuers=issuers)
+    caught = {}
+    for name, verifier in DEFECTS.items():
+        wrong = await campaign(
+            folder / name, seed=seed, full=False, verifier=verifier, issuers=issuers
+        )
+        caught[name] = bool(wrong.accepted)
+    result = kept.Result(
+        campaign="B1",
+        what="tokens and keys that are wrong in one way each, and ways to smuggle a right one",
+        size=size,
+        seed=seed,
+        trials=found.vectors + found.keys + found.attacks,
+        accepted=found.right,
+        faults={"vectors": found.vectors, "keys": found.keys, "attacks": found.attacks},
+        evidence={"right tokens taken": found.right},
+        violations={
+            "accepted": found.accepted, "failed": found.failed, "told apart": found.told_apart,
+            "right refused": found.right_refused,
+        },
+    )  # fmt: skip
+    return [kept.whole(result, defects=caught, seconds=watch.seconds)]
 
 
 def main() -> int:
