@@ -2,7 +2,7 @@
 
 Calls under way are held to an adaptive limit. An operation may use the part of it that its
 criticality allows: bulk half, sync 0.7, status 0.85, order capture all of it; so as load grows they
-are shed in that order. Two limits: one for this process, which follows how late its event loop
+are shed in that order, and what is capture's alone stays so while the limit shrinks. Two limits: one for this process, which follows how late its event loop
 runs (a vendor that is slow makes calls wait, not the loop late), and one for each remote upstream,
 which follows how long its answers take against the shortest of late.
 """
@@ -24,6 +24,8 @@ SHARES: Final[dict[Criticality, float]] = {
     "sync": 0.7,
     "bulk": 0.5,
 }
+_KEPT: Final = 1.0 - max(share for name, share in SHARES.items() if name != "capture")
+"""The part that only order capture uses; it is there also while the limit shrinks."""
 _COME_AGAIN: Final[dict[Criticality, int]] = {"capture": 1, "status": 1, "sync": 2, "bulk": 5}
 """Seconds; whoever is shed first is to come again last."""
 _TICK_SECONDS: Final = 0.01
@@ -129,11 +131,22 @@ class Shed:
         remote = self._limit(operation.api) if operation.api in self._remote else None
         refusal = Refuse(problem=problem("overloaded"), retry_after=_COME_AGAIN[criticality])
 
+        first = criticality == "capture"
+
+        def admit(limit: AdaptiveLimit) -> bool:
+            return limit.admit_first(_KEPT) if first else limit.admit(share)
+
+        def leave(limit: AdaptiveLimit) -> None:
+            if first:
+                limit.leave_first()
+            else:
+                limit.leave()
+
         def ask(call: Call) -> Verdict:
-            if not process.admit(share):
+            if not admit(process):
                 return refusal
-            if remote is not None and not remote.admit(share):
-                process.leave()
+            if remote is not None and not admit(remote):
+                leave(process)
                 return refusal
             call.shed = True
             lag.watch()
@@ -142,9 +155,9 @@ class Shed:
         def release(call: Call) -> None:
             if call.shed:
                 call.shed = False
-                process.leave()
+                leave(process)
                 if remote is not None:
-                    remote.leave()
+                    leave(remote)
 
         return (
             Step(

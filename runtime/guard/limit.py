@@ -35,7 +35,7 @@ class AdaptiveLimit:
     """Counts calls under way against a limit that follows what is observed."""
 
     __slots__ = (
-        "_began", "_clock", "_peak", "_samples", "limit", "name", "refused", "settings",
+        "_began", "_clock", "_peak", "_samples", "first", "limit", "name", "refused", "settings",
         "taken",
     )  # fmt: skip
 
@@ -48,6 +48,8 @@ class AdaptiveLimit:
         self.name = name
         self.limit = float(self.settings.first)
         self.taken = 0
+        self.first = 0
+        """Of these, the places of the most urgent."""
         self.refused = 0
 
     def __repr__(self) -> str:
@@ -70,6 +72,25 @@ class AdaptiveLimit:
     def leave(self) -> None:
         """Give a place back."""
         self.taken -= 1
+
+    def admit_first(self, kept: float) -> bool:
+        """Take a place that nobody comes before: any free one, or one of the `kept` share.
+
+        When the limit shrinks below what is under way, that share is still there: whoever took the
+        rest before does not stand in the way of the most urgent.
+        """
+        if self.taken >= self.limit and self.first >= self.limit * kept:
+            self.refused += 1
+            return False
+        self.taken += 1
+        self.first += 1
+        self._peak = max(self._peak, self.taken)
+        return True
+
+    def leave_first(self) -> None:
+        """Give such a place back."""
+        self.taken -= 1
+        self.first -= 1
 
     def observe(self, ratio: float, weight: int = 1) -> None:
         """Count an observation: how long something took, divided by how long it takes at best.

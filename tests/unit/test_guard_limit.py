@@ -39,6 +39,21 @@ def test_a_share_of_the_limit_is_admitted_and_a_place_given_back_is_free_again(l
     assert limit.admit(0.5)
 
 
+def test_the_most_urgent_keep_their_share_when_the_limit_shrinks_below_what_is_under_way(limit):
+    """85 others are under way when the limit falls to 40: 6 places are still the urgent ones'."""
+    assert all(limit.admit(0.85) for _ in range(85))
+    limit.limit = 40.0
+    assert not limit.admit(0.85)
+    assert [limit.admit_first(0.15) for _ in range(7)] == [True] * 6 + [False]
+
+    for _ in range(60):
+        limit.leave()
+    assert limit.admit_first(0.15)
+    for _ in range(7):
+        limit.leave_first()
+    assert (limit.taken, limit.first) == (25, 0)
+
+
 def test_queueing_shrinks_it_from_what_was_under_way_down_to_its_least(limit, clock):
     fill(limit, 60)
     window(limit, clock, *[9.0] * 10)
