@@ -2,13 +2,15 @@
 
 Calls under way are held to an adaptive limit. An operation may use the part of it that its
 criticality allows: bulk half, sync 0.7, status 0.85, order capture all of it; so as load grows they
-are shed in that order, and what is capture's alone stays so while the limit shrinks. Two limits: one for this process, which follows how late its event loop
-runs (a vendor that is slow makes calls wait, not the loop late), and one for each remote upstream,
-which follows how long its answers take against the shortest of late.
+are shed in that order, and what is capture's alone stays so while the limit shrinks.
+
+Two limits: one for this process, which follows how late its event loop runs (a vendor that is slow
+makes calls wait, not the loop late), and one for each remote upstream, which follows how long its
+answers take against the shortest of late.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from contracts.problems import problem
@@ -131,16 +133,7 @@ class Shed:
         remote = self._limit(operation.api) if operation.api in self._remote else None
         refusal = Refuse(problem=problem("overloaded"), retry_after=_COME_AGAIN[criticality])
 
-        first = criticality == "capture"
-
-        def admit(limit: AdaptiveLimit) -> bool:
-            return limit.admit_first(_KEPT) if first else limit.admit(share)
-
-        def leave(limit: AdaptiveLimit) -> None:
-            if first:
-                limit.leave_first()
-            else:
-                limit.leave()
+        admit, leave = _doors(criticality)
 
         def ask(call: Call) -> Verdict:
             if not admit(process):
@@ -179,6 +172,16 @@ class Shed:
                 name, clock=self._clock, settings=self._settings
             )
         return limit
+
+
+def _doors(
+    criticality: Criticality,
+) -> tuple[Callable[[AdaptiveLimit], bool], Callable[[AdaptiveLimit], None]]:
+    """How a call of this class takes its place in a limit, and how it gives it back."""
+    share = SHARES[criticality]
+    if criticality == "capture":
+        return lambda limit: limit.admit_first(_KEPT), AdaptiveLimit.leave_first
+    return lambda limit: limit.admit(share), AdaptiveLimit.leave
 
 
 class _Observe:
