@@ -99,7 +99,7 @@ class Restarted:
         command: list[str] = self._command
         fds: tuple[int, ...] = ()
         if self._handed >= 0:
-            command = ["sh", "-c", _PASS_IT_ON.format(fd=self._handed), "sh", *command]
+            command = ["bash", "-c", _PASS_IT_ON.format(fd=self._handed), "bash", *command]
             fds = (self._handed,)
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(

@@ -79,7 +79,7 @@ async def test_a_broken_file_changes_nothing_and_every_fault_is_logged(edited):
 
     await edited.reload(broken, becomes="configuration_refused")
     places = {fault["place"] for fault in edited.told("configuration_fault_found")}
-    assert places == {"gateway.issuer.enabled", "order"}
+    assert places >= {"gateway.issuer.enabled", "order", "clients.shop.plan"}
     assert all(fault["remedy"] for fault in edited.told("configuration_fault_found"))
     assert await asked(stage, "crm") == 404
 

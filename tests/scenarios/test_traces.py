@@ -133,7 +133,7 @@ async def test_an_order_is_one_trace_from_the_gateway_to_the_vendors(tmp_path):
         if span.kind is SpanKind.CLIENT
     }
     assert under["order accepted", "business_central write"] == "done"
-    assert under["order confirmed", "shiphero write"] == "done"
+    assert under["order allocated", "shiphero write"] == "done"
     assert under["sales/v1/place_order", "business_central read"] == "done"
     for span in told:
         if (above := by_id.get(span.parent.span_id)) is not None:

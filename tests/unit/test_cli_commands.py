@@ -156,14 +156,14 @@ def test_check_finds_no_fault_in_the_sandbox_profile(tmp_path):
 
 
 def test_explain_tells_each_policys_verdict(tmp_path):
-    """A call that would pass, and one that lacks its scope."""
+    """A call that would pass, and one of a client for whom it is not."""
     passes = run(tmp_path, "explain", "POST", "/sales/v1/orders", "--as", "crm")
     lacks = run(tmp_path, "explain", "GET", "/operations/v1/exceptions", "--as", "partner-acme")
 
     assert passes.returncode == 0
     assert "sales/v1/place_order" in passes.stdout
     assert lacks.returncode == 1
-    assert "refuse  needs operations:read" in lacks.stdout
+    assert "refuse  is for clients who may act for all accounts" in lacks.stdout
 
 
 def test_explain_names_the_faults_of_a_configuration(tmp_path):
