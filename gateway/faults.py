@@ -19,7 +19,7 @@ MOST_FAULTS: Final = 50
 _SHOWN: Final = 12
 
 
-def _plain(limit: Any) -> Any:
+def _number(limit: Any) -> Any:
     """A limit as people write it: 1.0 is 1."""
     return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
 
@@ -163,7 +163,7 @@ def _plain(kind: jsonschema_rs.ValidationErrorKind) -> tuple[str, str | None]:
             return "is not one of the choices", choices(options)
         case _ if kind.name in _PLAIN:
             detail, allowed = _PLAIN[kind.name]
-            told = {name: _plain(each) for name, each in kind.as_dict().items()}
+            told = {name: _number(each) for name, each in kind.as_dict().items()}
             return detail, allowed.format(**told)
         case _:
             return f"does not satisfy `{kind.name}` of the contract", None
