@@ -100,7 +100,9 @@ def _refuse_duplicates(raw: bytes) -> None:
         if isinstance(node, _Pairs):
             seen: set[str] = set()
             for name, value in node:
-                if name in seen and len(faults) < MOST_FAULTS:
+                if len(faults) == MOST_FAULTS:
+                    break
+                if name in seen:
                     faults.append(
                         Fault(pointer=pointer_of((*path, name)), detail="is written twice")
                     )

@@ -156,11 +156,7 @@ def _text(headers: list[Header]) -> list[tuple[str, str]]:
 
 
 def _as_new(error: Exception) -> Exception:
-    """The same failure without what it was raised through.
-
-    The client chains the failure it was given to its own; raised once more from there, the two
-    would hold one another, and with them the caller's connection, until memory is next tidied.
-    """
+    """The same failure without what it was raised through, which holds the caller's connection."""
     match error:
         case ProblemError(problem=found, retry_after=retry_after):
             return ProblemError(found, retry_after=retry_after)
@@ -208,11 +204,13 @@ class _Body:
                 return
             try:
                 message = await self._receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGoneError  # noqa: TRY301  the stream must end as broken, too
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  told below, and to the caller by the forwarder
                 self.broken = _as_new(error)
-                raise
+                message = None
+            if message is None or message["type"] == "http.disconnect":
+                self.broken = self.broken or ClientGoneError()
+                # The client keeps what is raised here for a while, and what it was raised through.
+                raise ClientGoneError
             chunk, more = message.get("body", b""), message.get("more_body", False)
 
 

@@ -108,10 +108,9 @@ def logging_vendors(send: Any) -> Any:
 
 def _plant(defect: str) -> Parts:
     match defect:
-        case "everybodys-orders":
-            return Parts(orders=EverybodysOrders)
-        case "scopes-ignored":
+        case "nobody-looks":
             Authorize.compile = _nothing  # type: ignore[method-assign]  # the planted defect
+            return Parts(orders=EverybodysOrders)
         case "bodies-unread":
             Validate.compile = _nothing  # type: ignore[method-assign]  # the planted defect
         case "unknown-dropped":

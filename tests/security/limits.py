@@ -12,12 +12,13 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from gateway.application import Gateway
 from gateway.call import PASS, Call
+from gateway.policies.guard import GuardLimits
 from tests.crash.processes import Process
 from tests.crash.result import Result, Size, Stopwatch, whole
 from tests.security.goodcallers import Told
@@ -26,12 +27,15 @@ from tests.security.wired import NOTICES, THINGS, Heard, request
 from tests.security.wiredefects import Defect, without
 from tests.serving import free_port
 
+T = TypeVar("T")
 _ALLOWED = frozenset({400, 404, 405, 408, 411, 413, 414, 415, 431})
 _KIND = "Content-Type: application/json"
 _AT_ONCE = 46
 _QUIET = {"smoke": 2.0, "full": 20.0}
 _EACH = {"smoke": 1, "full": 25}
 _LIMIT = 10.0
+_BODY_SECONDS = {"smoke": 2.0, "full": GuardLimits().body_seconds}
+"""A smoke test does not wait for the whole time a body may take."""
 _PIECE = bytes(64 * 1024)
 
 
@@ -193,7 +197,9 @@ async def _meets(port: int, bad: Bad, limit: float) -> Heard:
 
 
 @asynccontextmanager
-async def apart(folder: Path, service: RawService, defect: str | None = None) -> AsyncIterator[int]:
+async def apart(
+    folder: Path, service: RawService, *, body_seconds: float, defect: str | None = None
+) -> AsyncIterator[int]:
     """Run the gateway as a process of its own; answer its port."""
     from pyreqwest.client import ClientBuilder
 
@@ -208,7 +214,7 @@ async def apart(folder: Path, service: RawService, defect: str | None = None) ->
         str(folder),
     ]
     process = Process(
-        [*command, *(["--defect", defect] if defect else [])],
+        [*command, "--body-seconds", str(body_seconds), *(["--defect", defect] if defect else [])],
         dict(os.environ), folder / "gateway.log", f"http://127.0.0.1:{port}/healthz",
     )  # fmt: skip
     process.start()
@@ -263,7 +269,7 @@ def _no_clock(gateway: Gateway) -> Any:
 DEFECTS = {"no-clock": Defect(plant=_no_clock)}
 
 
-async def _good_callers(port: int, meanwhile: Awaitable[Any]) -> Told:
+async def _good_callers(port: int, meanwhile: Callable[[], Awaitable[T]]) -> tuple[Told, T]:
     """Let good callers call from a process of their own until the other thing is done."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.security.goodcallers", str(port),
@@ -271,9 +277,9 @@ async def _good_callers(port: int, meanwhile: Awaitable[Any]) -> Told:
     )  # fmt: skip
     assert process.stdout is not None
     await process.stdout.readline()
-    await meanwhile
+    done = await meanwhile()
     told, _ = await process.communicate(b"enough")
-    return msgspec.json.decode(told, type=Told)
+    return msgspec.json.decode(told, type=Told), done
 
 
 async def _all(
@@ -293,16 +299,17 @@ async def run(folder: Path, *, size: Size, seed: int) -> list[Result]:
     watch, chance = Stopwatch(), random.Random(seed)
     violations: dict[str, list[str]] = {}
     async with raw_service() as service:
-        async with apart(folder / "sound", service) as port:
-            quiet = await _good_callers(port, asyncio.sleep(_QUIET[size]))
+        async with apart(folder / "sound", service, body_seconds=_BODY_SECONDS[size]) as port:
+            quiet, _ = await _good_callers(port, lambda: asyncio.sleep(_QUIET[size]))
             bads = [*slow(), *enormous()] * _EACH[size]
             chance.shuffle(bads)
-            attack = asyncio.ensure_future(_all(port, service, bads, violations))
-            during, longest = await _good_callers(port, attack), attack.result()
+            during, longest = await _good_callers(
+                port, lambda: _all(port, service, bads, violations)
+            )
             violations["good callers refused"] = [*quiet.failed, *during.failed]
         caught = {}
         for name in DEFECTS:
-            async with apart(folder / name, service, name) as port:
+            async with apart(folder / name, service, body_seconds=2.0, defect=name) as port:
                 found, _ = await _attacked(port, service, list(slow()), 4.0)
                 caught[name] = any(found.values())
     result = Result(

@@ -24,6 +24,7 @@ from gateway.config import BuiltInIssuer, Client, GatewayConfig, GatewaySettings
 from gateway.fetching import Fetcher
 from gateway.gateway import build_gateway
 from gateway.keep import AuditEntry
+from gateway.policies.guard import GuardLimits
 from gateway.records import Lines
 from gateway.resilience import ContractGuardSettings, RepeatSettings, ShedSettings
 from gateway.server import listener
@@ -108,12 +109,19 @@ class Wired(msgspec.Struct, frozen=True, kw_only=True):
         return [str(each) for each in events if each["event"] == "call_failed_unexpectedly"]
 
 
-def a_gateway(data: Path, service_port: int, access: Any, logger: logging.Logger) -> Gateway:
+def a_gateway(
+    data: Path,
+    service_port: int,
+    access: Any,
+    logger: logging.Logger,
+    limits: GuardLimits = GuardLimits(),  # noqa: B008  immutable
+) -> Gateway:
     """Build the gateway."""
     clock = SystemClock()
     config = GatewayConfig(
         gateway=GatewaySettings(
             issuer=BuiltInIssuer(enabled=True),
+            guard=limits,
             # Neither shedding nor circuits are the subject: who answers must be the policy asked.
             shed=ShedSettings(enabled=False),
             contract_guard=ContractGuardSettings(sample_share=1.0),
@@ -287,8 +295,9 @@ async def main(asked: argparse.Namespace) -> None:
     from tests.security.limits import DEFECTS
 
     plant = DEFECTS[asked.defect].plant if asked.defect else None
+    limits = GuardLimits(body_seconds=asked.body_seconds)
     with (asked.data / "access.log").open("ab", buffering=0) as access:
-        gateway = a_gateway(asked.data, asked.service, access, logging.getLogger("wired"))
+        gateway = a_gateway(asked.data, asked.service, access, logging.getLogger("wired"), limits)
         await gateway.startup()
         async with listening(plant(gateway) if plant else gateway, asked.port):
             await asyncio.Event().wait()
@@ -300,4 +309,5 @@ if __name__ == "__main__":
     parser.add_argument("service", type=int)
     parser.add_argument("data", type=Path)
     parser.add_argument("--defect")
+    parser.add_argument("--body-seconds", type=float, default=GuardLimits().body_seconds)
     asyncio.run(main(parser.parse_args()))
