@@ -129,7 +129,7 @@ class Forwarder:
                 await opened.__aexit__(None, None, None)
         except RequestTimeoutError:
             raise refuse("deadline-exceeded") from None
-        except RequestError:
+        except (RequestError, ClientGoneError):
             if body.broken is not None:
                 raise body.broken from None  # the caller's fault, not the upstream's
             raise refuse("upstream-unavailable", retry_after=1) from None
