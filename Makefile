@@ -26,7 +26,7 @@ run: $(STAMP)
 	@$(BIN)/crossdock up --demo
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -161,6 +161,7 @@ class Records:
     def _begin_listing(self, since: datetime | None) -> _Listing:
         listed: dict[ItemId, Item] = {}
         task = asyncio.create_task(self._list_items(since, listed), name="items-listing")
+        task.add_done_callback(_seen)
         listing = _Listing(listed=listed, task=task)
         if since is None:
             self._listing_all = listing
@@ -270,3 +271,9 @@ async def _unless_unknown(read: Callable[[str], Awaitable[V]], key: str) -> V | 
         if isinstance(failed.failure, Rejected) and failed.failure.reason in UNKNOWN:
             return None
         raise
+
+
+def _seen(listing: asyncio.Task[None]) -> None:
+    """Look at a failure, for the case that everybody who waited for it has gone away."""
+    if not listing.cancelled():
+        listing.exception()

@@ -1,6 +1,7 @@
 """What an order of many lines costs the ERP in calls while nothing is known of its items."""
 
 import asyncio
+import gc
 from decimal import Decimal
 
 import pytest
@@ -126,6 +127,25 @@ async def test_a_listing_of_everything_is_read_once_for_all_who_wait(world):
 
     assert [quote.verdict for quote in quotes] == ["ready"] * 3
     assert (world.erp.calls.count("items"), world.erp.calls.count("item")) == (1, 0)
+
+
+async def test_a_listing_that_fails_when_nobody_waits_any_more_is_no_stray_failure(world):
+    """Stopped while it starts, with the ERP gone a moment later: the log is not told of it."""
+    stray: list[dict] = []
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, told: stray.append(told))
+    world.erp.takes_seconds = 0.02
+    refresh = asyncio.create_task(world.records.refresh())
+    await asyncio.sleep(0.01)
+    refresh.cancel()
+    world.erp.away = True
+    await asyncio.sleep(0.05)
+    gc.collect()
+    loop.set_exception_handler(before)
+
+    assert refresh.cancelled()
+    assert stray == []
 
 
 async def test_a_listing_that_takes_too_long_is_not_waited_for(tmp_path):
