@@ -126,13 +126,19 @@ async def race(stage: Stage, *, races: int, seed: int, at_once: int = 8) -> Race
         again = await caller.post(payload, [key])
         calls += callers + 1
         if len({(one.status, one.body, one.location) for one in (*first, again)}) != 1:
-            unequal.append(key)
+            unequal.append(f"{key}: {_told([*first, again])}")
     await asyncio.sleep(1.0)
     effects = await orders_of(stage, prefix=f"A4-{seed}-", at_least=races)
     expected = {f"A4-{seed}-{number}" for number in range(races)}
     wrong = {key: effects[key] for key in expected if effects[key] != 1}
     extra = {key: count for key, count in (effects - before).items() if key not in expected}
     return Races(seed=seed, races=races, calls=calls, unequal=unequal, effects=wrong | extra)
+
+
+def _told(answers: Sequence[Answer]) -> str:
+    """What a key's callers were told, each different answer once."""
+    different = dict.fromkeys((one.status, one.slug or one.body.decode()) for one in answers)
+    return "; ".join(f"{status} {said}" for status, said in different)
 
 
 async def orders_of(stage: Stage, *, prefix: str, at_least: int) -> Counter[str]:
