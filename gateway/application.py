@@ -29,7 +29,6 @@ from gateway.call import (
     Reply,
     Scope,
     Send,
-    Step,
 )
 from gateway.config import ConfigError
 from gateway.edge import deliver, deliver_early, problem_reply, refusal_of
@@ -182,7 +181,7 @@ class Gateway:
             if reply is None:
                 reply = await self._serve(call, plan, send)
             if reply is not None:
-                reply = await self._told(call, plan.steps[:asked], reply)
+                reply = await self._told(call, plan, asked, reply)
                 if reply.status == TOO_LARGE:
                     call.bytes_out = await deliver_early(send, receive, reply)
                 else:
@@ -200,11 +199,9 @@ class Gateway:
 
         A record that cannot be written, as on a full disk, must not keep a key or a place taken.
         """
-        for step in plan.steps:
-            if step.release is None:
-                continue
+        for step in plan.releases:
             try:
-                step.release(call)
+                step.release(call)  # type: ignore[misc]  # only steps that have one
             except Exception as error:  # noqa: BLE001  the others are still to be released
                 self._records.event(
                     "release_failed",
@@ -274,13 +271,11 @@ class Gateway:
             fingerprint=call.fingerprint,
             criticality=plan.criticality,
         )
-        left = context.remaining(self._clock.monotonic())
         try:
             with calling(context):
-                async with asyncio.timeout(left):
-                    if plan.handler is not None:
-                        return await plan.handler(call)
-                    await self._ask_upstream(call, plan, send)
+                if plan.timed:
+                    return await self._in_time(call, plan, send)
+                await self._ask_upstream(call, plan, send)
         except ClientGoneError:
             raise
         except TimeoutError:
@@ -293,6 +288,18 @@ class Gateway:
                 raise  # the head has gone out: only an aborted connection can say "incomplete"
             if call.reply is None:
                 return self._failed(call, error, policy=None)
+        return self._given(call)
+
+    async def _in_time(self, call: Call, plan: Plan, send: Send) -> Reply | None:
+        """End what would not end by itself when the call's time is over."""
+        left = None if call.deadline is None else call.deadline - self._clock.monotonic()
+        async with asyncio.timeout(left if left is None else max(0.0, left)):
+            if plan.handler is not None:
+                return await plan.handler(call)
+            await self._ask_upstream(call, plan, send)
+        return self._given(call)
+
+    def _given(self, call: Call) -> Reply | None:
         if call.streaming:
             return None
         if call.reply is None:
@@ -330,26 +337,26 @@ class Gateway:
             )
         return problem_reply(call, refusal, policy=policy)
 
-    async def _told(self, call: Call, asked: Sequence[Step], reply: Reply) -> Reply:
+    async def _told(self, call: Call, plan: Plan, asked: int, reply: Reply) -> Reply:
         """Tell the policies, last asked first; answer the reply that is to be sent."""
-        call.reply = reply = await self._tell(call, asked, reply)
+        call.reply = reply = await self._tell(call, plan, asked, reply)
         self._finish(reply)
         return reply
 
     async def _begin_stream(self, plan: Plan, call: Call, reply: Reply, send: Send) -> None:
         """Tell the policies of a streaming reply and send its head."""
-        reply = await self._tell(call, plan.steps, reply)
+        reply = await self._tell(call, plan, len(plan.steps), reply)
         self._finish(reply)
         call.streaming = True
         await send(
             {"type": "http.response.start", "status": reply.status, "headers": reply.headers}
         )
 
-    async def _tell(self, call: Call, asked: Sequence[Step], reply: Reply) -> Reply:
+    async def _tell(self, call: Call, plan: Plan, asked: int, reply: Reply) -> Reply:
         waiting = []
-        for step in reversed(asked):
-            if step.tell is not None:
-                told = step.tell(call, reply)
+        for at, tell in plan.tells:
+            if at < asked:
+                told = tell(call, reply)
                 if told is not None:
                     waiting.append(told)
         if not waiting:

@@ -17,7 +17,17 @@ _MOST_BUFFERED: Final = 8 * 1024 * 1024
 class Plan:
     """An operation with its steps and where it ends: a handler of ours or an upstream."""
 
-    __slots__ = ("buffered", "criticality", "handler", "operation", "steps", "upstream")
+    __slots__ = (
+        "buffered",
+        "criticality",
+        "handler",
+        "operation",
+        "releases",
+        "steps",
+        "tells",
+        "timed",
+        "upstream",
+    )
 
     def __init__(
         self,
@@ -33,6 +43,12 @@ class Plan:
         self.upstream = upstream
         self.buffered = operation.terms.idempotency != "none" or operation.terms.cache is not None
         self.criticality = operation.terms.criticality
+        self.timed = not getattr(upstream, "keeps_deadline", False)
+        """Whether the gateway must end the call itself when its time is over."""
+        told = [(at, step.tell) for at, step in enumerate(steps) if step.tell is not None]
+        self.tells = tuple(reversed(told))
+        """Place of its step and what it is told by, the last first."""
+        self.releases = tuple(step for step in steps if step.release is not None)
 
     def __repr__(self) -> str:
         return f"<Plan {self.operation.key} {'>'.join(step.name for step in self.steps)}>"

@@ -4,6 +4,7 @@ A record never holds a header value, a body, a query or a token: hostile strings
 JSON-escaped path templates and names the gateway itself chose.
 """
 
+import asyncio
 import logging
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
@@ -54,16 +55,31 @@ class Records(Protocol):
 
 
 class Lines:
-    """Access records as JSON lines on a binary stream; other events through the logger."""
+    """Access records as JSON lines on a binary stream; other events through the logger.
+
+    What is answered in one turn of the event loop is written at once, before the loop waits for
+    anything: a write costs more than a policy does. Records that cannot be written are counted in
+    an event and are gone.
+    """
 
     def __init__(self, stream: BinaryIO, logger: logging.Logger) -> None:
         self._stream = stream
         self._logger = logger
         self._encode = msgspec.json.Encoder().encode
+        self._lines: list[bytes] = []
 
     def access(self, record: AccessRecord) -> None:
-        """Write one access record."""
-        self._stream.write(self._encode(record) + b"\n")
+        """Write one access record before the event loop next waits."""
+        if not self._lines:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._lines.append(self._encode(record))
+
+    def _write(self) -> None:
+        lines, self._lines = self._lines, []
+        try:
+            self._stream.write(b"\n".join(lines) + b"\n")
+        except OSError as error:
+            self.event("records_lost", count=len(lines), error=type(error).__name__)
 
     def event(self, name: str, **fields: Any) -> None:
         """Log one event."""

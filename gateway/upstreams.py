@@ -4,6 +4,7 @@ Both are ASGI applications, so that the gateway need not know which it speaks to
 travels in a context variable in process and in headers over the wire.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -47,6 +48,9 @@ class Forwarder:
     underneath knows header values as text: a caller's that is not UTF-8 is refused, an answer's
     that is not ASCII is left out.
     """
+
+    keeps_deadline: Final = True
+    """The client ends an attempt when the call's time is over; so is a caller's slow reading."""
 
     def __init__(
         self,
@@ -124,7 +128,7 @@ class Forwarder:
                 keyed=context.idempotency_key is not None and body.whole,
             )
             try:
-                await _answer(response, send)
+                await self._answer(response, send)
             finally:
                 await opened.__aexit__(None, None, None)
         except RequestTimeoutError:
@@ -135,6 +139,33 @@ class Forwarder:
             raise refuse("upstream-unavailable", retry_after=1) from None
         finally:
             body.let_go()
+
+    async def _answer(self, response: Response, send: Send) -> None:
+        """Pass an answer on as it comes; a whole one in one piece."""
+        if response.status < _FINAL:
+            raise refuse("upstream-malformed")  # it switches to a protocol nobody asked for
+        await send(
+            {
+                "type": "http.response.start",
+                "status": response.status,
+                "headers": [
+                    (name.lower().encode("latin-1"), value.encode("latin-1"))
+                    for name, value in _readable(response)
+                ],
+            }
+        )
+        reader = response.body_reader
+        waiting: bytes | None = None
+        while (chunk := await reader.read_chunk()) is not None:
+            if waiting is not None:
+                await self._pass_on(waiting, send)
+            waiting = bytes(chunk)
+        await send({"type": "http.response.body", "body": waiting or b"", "more_body": False})
+
+    async def _pass_on(self, chunk: bytes, send: Send) -> None:
+        """Send what is not the last of an answer, as long as there is time."""
+        async with asyncio.timeout(current().remaining(self._clock.monotonic())):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
 
 def _target(base: str, scope: Scope) -> str:
@@ -223,26 +254,3 @@ def _readable(response: Response) -> list[tuple[str, str]]:
             with contextlib.suppress(ValueError):
                 found += [(name, value) for value in response.headers.getall(name)]
         return found
-
-
-async def _answer(response: Response, send: Send) -> None:
-    """Pass an answer on as it comes; a whole one in one piece."""
-    if response.status < _FINAL:
-        raise refuse("upstream-malformed")  # it switches to a protocol nobody asked for
-    await send(
-        {
-            "type": "http.response.start",
-            "status": response.status,
-            "headers": [
-                (name.lower().encode("latin-1"), value.encode("latin-1"))
-                for name, value in _readable(response)
-            ],
-        }
-    )
-    reader = response.body_reader
-    waiting: bytes | None = None
-    while (chunk := await reader.read_chunk()) is not None:
-        if waiting is not None:
-            await send({"type": "http.response.body", "body": waiting, "more_body": True})
-        waiting = bytes(chunk)
-    await send({"type": "http.response.body", "body": waiting or b"", "more_body": False})

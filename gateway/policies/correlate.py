@@ -8,7 +8,7 @@ sampled call one span is told when it ends.
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from contracts.context import CORRELATION_HEADER, TRACEPARENT_HEADER
@@ -24,9 +24,10 @@ _WELL_FORMED: Final = re.compile(rb"[A-Za-z0-9._:\-]{1,64}")
 _TRACE: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _NO_TRACE: Final = b"0" * 32
 _NO_SPAN: Final = b"0" * 16
-_TRACE_AND_SPAN_BITS: Final = 192
-_TRACE_BITS: Final = (1 << 128) - 1
-_SPAN_BITS: Final = (1 << 64) - 1
+_ID_BYTES: Final = 16 + 16 + 8
+"""A correlation id, a trace id and a span id."""
+_DRAWN_FOR: Final = 64
+"""So many calls' chance is drawn at once: the system's chance is a system call."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SERVER_ERROR: Final = 500
 CLIENT_GONE: Final = 499
@@ -52,6 +53,7 @@ class Correlate:
         self._records = records
         self._metrics = metrics
         self._tracing = tracing
+        self._ids: Iterator[str] = iter(())
 
     async def provision(self) -> None:
         """Need nothing."""
@@ -82,7 +84,7 @@ class Correlate:
 
     def _ask(self, call: Call) -> Verdict:
         given = trace = None
-        drawn = self._chance.getrandbits(320)  # once: the system's chance is a system call
+        drawn = self._drawn()
         # The first thing that runs: it reads the raw headers, guard has not indexed them yet.
         for name, value in call.scope["headers"]:
             if name == _CORRELATION:
@@ -92,12 +94,21 @@ class Correlate:
         if given is not None and _WELL_FORMED.fullmatch(given):
             call.correlation_id = given.decode("ascii")
         else:
-            call.correlation_id = f"{drawn >> _TRACE_AND_SPAN_BITS:032x}"
+            call.correlation_id = drawn[:32]
         call.traceparent = self._continued(call, trace, drawn)
         return PASS
 
-    def _continued(self, call: Call, trace: bytes | None, drawn: int) -> str:
-        span = drawn & _SPAN_BITS or 1
+    def _drawn(self) -> str:
+        """Answer hexadecimal digits of a correlation id, a trace id and a span id."""
+        for drawn in self._ids:
+            return drawn
+        digits = self._chance.randbytes(_ID_BYTES * _DRAWN_FOR).hex()
+        each = _ID_BYTES * 2
+        self._ids = iter([digits[at : at + each] for at in range(0, len(digits), each)])
+        return next(self._ids)
+
+    def _continued(self, call: Call, trace: bytes | None, drawn: str) -> str:
+        span = drawn[64:]
         found = _TRACE.fullmatch(trace) if trace is not None else None
         if found is not None:
             version, trace_id, parent, flags, rest = found.groups()
@@ -105,10 +116,11 @@ class Correlate:
             if valid and not (version == b"00" and rest):
                 sampled = int(flags, 16) & 1
                 call.parent_span = parent.decode()
-                return f"00-{trace_id.decode()}-{span:016x}-{sampled:02x}"
-        begun = drawn >> 64 & _TRACE_BITS or 1
-        sampled = self._tracing is not None and self._tracing.samples(begun)
-        return f"00-{begun:032x}-{span:016x}-{sampled:02x}"
+                return f"00-{trace_id.decode()}-{span}-{sampled:02x}"
+        begun = drawn[32:64]
+        if self._tracing is not None and self._tracing.samples(int(begun, 16)):
+            return f"00-{begun}-{span}-01"
+        return f"00-{begun}-{span}-00"
 
     def _tell(self, call: Call, reply: Reply) -> None:
         reply.headers.append((_CORRELATION, call.correlation_id.encode()))

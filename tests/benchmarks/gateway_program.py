@@ -14,6 +14,7 @@ from typing import Any
 import uvloop
 
 from contracts.context import CallContext, calling
+from deploy.collecting import collect_seldom
 from gateway.call import Application
 from gateway.config import Client, GatewayConfig, GatewaySettings, Issuer, Plan, Window
 from gateway.fetching import Fetcher
@@ -95,7 +96,8 @@ async def bare(port: int, backend: str) -> None:
 
 
 async def listened(application: Application, port: int, drain: Any) -> None:
-    """Listen as the product does."""
+    """Listen as the product does, and look for garbage as seldom as it does."""
+    collect_seldom()
     await serve(application, host="127.0.0.1", port=port, drain=drain)
 
 
