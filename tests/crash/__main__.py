@@ -1,4 +1,4 @@
-"""Run campaigns: `python -m tests.crash A1 A3 --size full --keep`; all of them without a name.
+"""Run campaigns: `python -m tests.crash A2 A3 --size full --keep`; all of them without a name.
 
 One line a result; exit code 1 when one failed or proved nothing.
 """
@@ -15,16 +15,17 @@ from pathlib import Path
 from tests.crash.result import Result, Size, keep, shown
 
 CAMPAIGNS = {
-    "A1": "tests.crash.kill",
-    "A2": "tests.crash.outages",
-    "A3": "tests.crash.wire",
-    "A4": "tests.crash.keys",
-    "A5": "tests.crash.saga",
-    "A6": "tests.crash.exceptions",
-    "A9": "tests.crash.upgrades",
-    "E5": "tests.crash.reconcile",
+    "A1-sqlite": "tests.crash.kill:on_sqlite",
+    "A1-postgresql": "tests.crash.kill:on_postgresql",
+    "A2": "tests.crash.outages:run",
+    "A3": "tests.crash.wire:run",
+    "A4": "tests.crash.keys:run",
+    "A5": "tests.crash.saga:run",
+    "A6": "tests.crash.exceptions:run",
+    "A9": "tests.crash.upgrades:run",
+    "E5": "tests.crash.reconcile:run",
 }
-"""Each module has `run(folder, *, size, seed)`, which answers its results."""
+"""What each is run by: `run(folder, *, size, seed)`, which answers its results."""
 
 Campaign = Callable[..., Awaitable[list[Result]]]
 
@@ -41,7 +42,8 @@ def main() -> int:
     asked = parser.parse_args()
     passed = True
     for name in asked.campaigns or CAMPAIGNS:
-        campaign: Campaign = import_module(CAMPAIGNS[name]).run
+        module, _, function = CAMPAIGNS[name].partition(":")
+        campaign: Campaign = getattr(import_module(module), function)
         for result in _run(campaign, asked.size, asked.seed):
             kept = f" -> {keep(result).name}" if asked.keep else ""
             print(f"{result.campaign}: {result.verdict}, {result.trials} trials{kept}", flush=True)

@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 def test_every_campaign_runs_in_its_smoke_size():
     """A file each, so that they run beside each other."""
     told = {path.stem.split("_")[2].upper() for path in HERE.glob("test_campaign_*.py")}
-    assert told == set(CAMPAIGNS)
+    assert told == {name.partition("-")[0] for name in CAMPAIGNS}
 
 
 def test_the_published_table_is_what_the_result_files_say():
