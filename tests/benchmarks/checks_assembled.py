@@ -182,7 +182,7 @@ def checked(found: Programs, *, rounds: int, seconds: float) -> Checked:
             turns = _turns(bench, found, sides, up, body, rounds=rounds, seconds=seconds)
             half = statistics.median(each.a_second for each in turns["assembled"]) / 2
             latencies = [
-                at_a_rate(found, ours.url, _token(up.port), core=bench.around, rate=half,
+                at_a_rate(ours.url, _token(up.port), core=bench.around, rate=half,
                           seconds=seconds, body=body)
                 for _ in range(rounds)
             ]  # fmt: skip

@@ -86,7 +86,7 @@ def compared(found: Programs, *, rounds: int, seconds: float) -> Compared:
             for turn in range(rounds):
                 for name in random.Random(turn).sample(list(paced), len(paced)):
                     measured = at_a_rate(
-                        found, paced[name].url, bench.key.token, core=bench.around, rate=rate,
+                        paced[name].url, bench.key.token, core=bench.around, rate=rate,
                         seconds=seconds,
                     )  # fmt: skip
                     latencies[name].append(measured)

@@ -1,15 +1,20 @@
-"""Load on a program over HTTP/1.1 keep-alive, by h2load: as fast as it goes, or at a rate."""
+"""Load on a program over HTTP/1.1 keep-alive: as fast as it goes (h2load), or at a rate.
+
+h2load has a rate of its own, but starts all its connections in the same moment, which then call in
+step: what was measured would be a queue of sixteen, not the program.
+"""
 
 import subprocess
-import tempfile
+import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
 from tests.benchmarks.debian import Programs
+from tests.benchmarks.paced import Asked, Told
 
 _WAITING = 32
-_AT_A_RATE = 16
 _MICRO = 1e6
 _FEW_REFUSED = 1_000
 """On a machine that others keep busy, a call in so many may be shed; it counts as not made."""
@@ -51,24 +56,35 @@ def flat_out(
 
 
 def at_a_rate(
-    programs: Programs,
-    url: str,
-    token: str,
-    *,
-    core: int,
-    rate: float,
-    seconds: float,
-    body: Path | None = None,
+    url: str, token: str, *, core: int, rate: float, seconds: float, body: Path | None = None
 ) -> Latencies:
-    """Call at a rate over 16 connections, whatever is answered; answer how long each took."""
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "calls"
-        each = max(1, round(rate / _AT_A_RATE))
-        paced = ["-c", str(_AT_A_RATE), "-D", f"{seconds:g}", "--rps", str(each), *_posting(body)]
-        said = _h2load(programs, url, token, core, [*paced, "--log-file", str(log)])
-        took = sorted(int(line.split()[2]) / 1e3 for line in log.read_text().splitlines())
-    _well(said)
+    """Call at a rate, whatever is answered; answer how long each took from when it was due."""
+    parts = urlsplit(url)
+    asked = Asked(
+        host=str(parts.hostname), port=parts.port or 80, request=_request(url, token, body),
+        rate=rate, seconds=seconds, seed=int(rate),
+    )  # fmt: skip
+    done = subprocess.run(
+        ["taskset", "-c", str(core), sys.executable, "-m", "tests.benchmarks.paced"],
+        input=msgspec.json.encode(asked) + b"\n", capture_output=True, timeout=120, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(f"paced: {done.stderr.decode()[-500:]}")
+    told = msgspec.json.decode(done.stdout, type=Told)
+    if told.refused > len(told.milliseconds) / _FEW_REFUSED:
+        raise SystemExit(f"not every call was answered well: {told.refused} were refused")
+    took = sorted(told.milliseconds)
     return Latencies(a_second=len(took) / seconds, p50=_at(took, 0.5), p99=_at(took, 0.99))
+
+
+def _request(url: str, token: str, body: Path | None) -> bytes:
+    parts = urlsplit(url)
+    content = b"" if body is None else body.read_bytes()
+    said = [f"{'GET' if body is None else 'POST'} {parts.path} HTTP/1.1", f"host: {parts.netloc}",
+            f"authorization: Bearer {token}"]  # fmt: skip
+    if content:
+        said += ["content-type: application/json", f"content-length: {len(content)}"]
+    return "\r\n".join([*said, "", ""]).encode() + content
 
 
 def _at(took: list[float], share: float) -> float:
