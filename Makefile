@@ -39,6 +39,9 @@ bench: $(STAMP)
 
 campaigns: $(STAMP)
 	$(BIN)/python -m tests.crash --size full --keep
+	$(BIN)/python -m tests.security --size full --keep
+	$(BIN)/python -m tests.overload --size full --keep
+	$(BIN)/python -m tests.crash.table
 
 lock: $(STAMP)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate pyproject.toml -o requirements.lock
