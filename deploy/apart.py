@@ -20,6 +20,7 @@ from deploy.assembly import (
     crash_points_of,
     log_stream,
     prepare_for_failures,
+    store_of,
     surroundings,
 )
 from deploy.health import Health
@@ -32,6 +33,7 @@ from deploy.tiers import (
     Parts,
     ProcessTier,
     Surroundings,
+    SystemTier,
     apis_of,
     experience_over,
     systems,
@@ -58,14 +60,23 @@ OnReady = Callable[[], None]
 
 
 async def serve_system(settings: Settings, *, on_ready: OnReady) -> None:
-    """Serve the connectors until a signal has drained them."""
+    """Serve the connectors until a signal has drained them.
+
+    Of the store they need only what operators did to breakers, and not to begin with. SQLite
+    belongs to another process: then an act holds here, and ends with this process.
+    """
     around = _begin(settings)
-    tier = systems(_of_this_process(around))
+    store = None if _is_alone(around.configured) else store_of(around)
+    tier = SystemTier(around, store)
+    if store is not None:
+        store.join()
     await tier.start()
     try:
         await _served(around, _application("system", tier.apis), tier.jobs, on_ready)
     finally:
         await tier.close()
+        if store is not None:
+            store.close()
 
 
 async def serve_process(settings: Settings, *, on_ready: OnReady) -> None:
@@ -75,8 +86,10 @@ async def serve_process(settings: Settings, *, on_ready: OnReady) -> None:
     that is left to the workers.
     """
     around = _begin(settings)
-    below = systems(around)
-    tier = ProcessTier(around, below, working=_is_alone(around.configured))
+    store = store_of(around)
+    below = systems(around, store)
+    tier = ProcessTier(around, below, store, working=_is_alone(around.configured))
+    store.open()
     await below.start()
     await tier.start()
     health = Health(_application("process", tier.apis), ready=tier.ready)
@@ -85,7 +98,7 @@ async def serve_process(settings: Settings, *, on_ready: OnReady) -> None:
     finally:
         await tier.stop(DRAIN)
         await below.close()
-        tier.close()
+        store.close()
 
 
 async def work(
@@ -104,8 +117,10 @@ async def work(
     around = _begin(settings, parts)
     if _is_alone(around.configured):
         raise ConfigError([_not_shared()])
-    below = systems(around)
-    tier = ProcessTier(around, below, working=True)
+    store = store_of(around)
+    below = systems(around, store)
+    tier = ProcessTier(around, below, store, working=True)
+    store.open()
     await below.start()
     await tier.start()
     try:
@@ -114,7 +129,7 @@ async def work(
     finally:
         await tier.stop(DRAIN)
         await below.close()
-        tier.close()
+        store.close()
 
 
 async def serve_experience(settings: Settings, *, on_ready: OnReady) -> None:
@@ -220,14 +235,6 @@ def _begin(settings: Settings, parts: Parts = Parts()) -> Surroundings:  # noqa:
         parts=parts,
         crash_points=crash_points_of(settings),
     )
-
-
-def _of_this_process(around: Surroundings) -> Surroundings:
-    """Whoever serves the connectors has them, whatever address others reach them at."""
-    from msgspec.structs import replace  # noqa: PLC0415  # one use
-
-    tiers = replace(around.configured.tiers, system=None)
-    return replace(around, configured=replace(around.configured, tiers=tiers))
 
 
 def _jobs(below: Any) -> list[Job]:

@@ -32,6 +32,7 @@ from gateway.server import serve as listen
 from runtime.clock import Clock, SystemClock
 from runtime.journal.crash_points import CrashPoints, KillAt
 from runtime.rest.routes import application, router_for
+from runtime.store.engine import Store
 from runtime.telemetry import configure_logs
 from runtime.tracing import TelemetrySettings, Tracing
 
@@ -63,8 +64,9 @@ class System:
             crash_points=crash_points, tracing=tracing,
         )  # fmt: skip
         self.tracing = around.tracing
-        self.connectors = systems(around)
-        self.processes = ProcessTier(around, self.connectors, working=True)
+        self.store = store_of(around)
+        self.connectors = systems(around, self.store)
+        self.processes = ProcessTier(around, self.connectors, self.store, working=True)
         self.journal = self.processes.journal
         channels = ExperienceTier(
             configured,
@@ -111,6 +113,7 @@ class System:
         """Open the store, go on with what an earlier process left, and begin to work."""
         if self.tracing is not None:
             self.tracing.start()
+        self.store.open()
         await self.connectors.start()
         await self.processes.start()
         await self.gateway.startup()
@@ -124,7 +127,7 @@ class System:
         await self.processes.stop(DRAIN)
         await self.gateway.shutdown()
         await self.connectors.close()
-        self.processes.close()
+        self.store.close()
         if self.tracing is not None:
             await self.tracing.stop()
 
@@ -152,6 +155,12 @@ def surroundings(
         crash_points=crash_points or CrashPoints(),
         tracing=tracing or _tracing(configured.telemetry, clock, random),
     )
+
+
+def store_of(around: Surroundings) -> Store:
+    """The store of the journal, for whoever opens it before the tiers and closes it after them."""
+    url = around.configured.store.url
+    return Store(url or f"sqlite:///{around.settings.data / 'journal.db'}")
 
 
 def _tracing(telemetry: TelemetrySettings, clock: Clock, random: Random) -> Tracing | None:
