@@ -38,6 +38,7 @@ from deploy.tiers import (
     experience_over,
     systems,
 )
+from gateway.api import GatewayApi
 from gateway.application import Gateway
 from gateway.call import ConfigFault
 from gateway.config import ConfigError, reference
@@ -168,13 +169,15 @@ async def serve_gateway(settings: Settings, *, on_ready: OnReady) -> None:
 
     records = Lines(access_log(settings), logging.getLogger("crossdock.gateway"))
     known: dict[str, Forwarder] = {}
+    api = GatewayApi(shield=lambda: gateway.served.shield, audit=journal.append_audit)
+    own = _application("gateway", {"gateway": api})
 
     def build(configured: Configuration, lasting: Lasting | None = None) -> Gateway:
         in_use = () if lasting is None else gateway.served.upstreams.values()
         return build_gateway(
             [blessed(api) for api in supported()],
             configured.gateway,
-            _upstreams(configured, around, known, in_use),
+            {**_upstreams(configured, around, known, in_use), "gateway/v1": own},
             around.parts.keep(JournalKeep(journal)),
             records=records,
             data=settings.data,

@@ -22,6 +22,7 @@ from deploy.keeping import JournalKeep
 from deploy.profile import Configuration, Settings, configuration
 from deploy.reloading import Reloading
 from deploy.tiers import ExperienceTier, Parts, ProcessTier, Surroundings, systems
+from gateway.api import GatewayApi
 from gateway.application import Gateway
 from gateway.fetching import Fetcher
 from gateway.gateway import build_gateway
@@ -77,7 +78,10 @@ class System:
         )
         self._background: list[asyncio.Task[None]] = []
         self._jobs: list[Job] = [prepare_for_failures, *self.connectors.jobs, *self.processes.jobs]
-        behind = {**channels.apis, **self.processes.apis, **self.connectors.apis}
+        own = GatewayApi(shield=lambda: self.gateway.served.shield, audit=self.journal.append_audit)
+        behind = {
+            **channels.apis, **self.processes.apis, **self.connectors.apis, "gateway": own,
+        }  # fmt: skip
         self._around = around
         self._records = Lines(access_log(settings), logging.getLogger("crossdock.gateway"))
         self._served: Any = application([router_for(api, behind[api.name]) for api in supported()])
