@@ -12,6 +12,7 @@ import msgspec
 from contracts.ports.accounts import Accounts
 from contracts.ports.crm import Crm
 from contracts.ports.erp import Erp
+from contracts.ports.gateway import Gateway
 from contracts.ports.inventory import Inventory
 from contracts.ports.operations import Operations
 from contracts.ports.pricing_credit import PricingCredit
@@ -23,7 +24,7 @@ from contracts.ports.tax import Tax
 from contracts.ports.webhooks import Webhooks
 from contracts.ports.wms import Wms
 
-Tier = Literal["experience", "process", "system", "edge"]
+Tier = Literal["experience", "process", "system", "edge", "gateway"]
 State = Literal["active", "deprecated", "sunset"]
 
 
@@ -67,6 +68,8 @@ VERSIONS: Final[tuple[ApiVersion, ...]] = (
                owner="integration operations", port=Operations),
     ApiVersion(name="webhooks", version=1, title="Inbound notifications", tier="edge",
                owner="integration operations", port=Webhooks),
+    ApiVersion(name="gateway", version=1, title="Gateway", tier="gateway",
+               owner="integration operations", port=Gateway),
     ApiVersion(name="process/pricing-credit", version=1, title="Pricing and credit",
                tier="process", owner="order management", port=PricingCredit),
     ApiVersion(name="process/quote-to-order", version=1, title="Quote to order",

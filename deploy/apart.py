@@ -20,6 +20,7 @@ from deploy.assembly import (
     crash_points_of,
     log_stream,
     prepare_for_failures,
+    store_of,
     surroundings,
 )
 from deploy.health import Health
@@ -32,10 +33,12 @@ from deploy.tiers import (
     Parts,
     ProcessTier,
     Surroundings,
+    SystemTier,
     apis_of,
     experience_over,
     systems,
 )
+from gateway.api import GatewayApi
 from gateway.application import Gateway
 from gateway.call import ConfigFault
 from gateway.config import ConfigError, reference
@@ -58,14 +61,23 @@ OnReady = Callable[[], None]
 
 
 async def serve_system(settings: Settings, *, on_ready: OnReady) -> None:
-    """Serve the connectors until a signal has drained them."""
+    """Serve the connectors until a signal has drained them.
+
+    Of the store they need only what operators did to breakers, and not to begin with. SQLite
+    belongs to another process: then an act holds here, and ends with this process.
+    """
     around = _begin(settings)
-    tier = systems(_of_this_process(around))
+    store = None if _is_alone(around.configured) else store_of(around)
+    tier = SystemTier(around, store)
+    if store is not None:
+        store.join()
     await tier.start()
     try:
         await _served(around, _application("system", tier.apis), tier.jobs, on_ready)
     finally:
         await tier.close()
+        if store is not None:
+            store.close()
 
 
 async def serve_process(settings: Settings, *, on_ready: OnReady) -> None:
@@ -75,8 +87,10 @@ async def serve_process(settings: Settings, *, on_ready: OnReady) -> None:
     that is left to the workers.
     """
     around = _begin(settings)
-    below = systems(around)
-    tier = ProcessTier(around, below, working=_is_alone(around.configured))
+    store = store_of(around)
+    below = systems(around, store)
+    tier = ProcessTier(around, below, store, working=_is_alone(around.configured))
+    store.open()
     await below.start()
     await tier.start()
     health = Health(_application("process", tier.apis), ready=tier.ready)
@@ -85,7 +99,7 @@ async def serve_process(settings: Settings, *, on_ready: OnReady) -> None:
     finally:
         await tier.stop(DRAIN)
         await below.close()
-        tier.close()
+        store.close()
 
 
 async def work(
@@ -104,8 +118,10 @@ async def work(
     around = _begin(settings, parts)
     if _is_alone(around.configured):
         raise ConfigError([_not_shared()])
-    below = systems(around)
-    tier = ProcessTier(around, below, working=True)
+    store = store_of(around)
+    below = systems(around, store)
+    tier = ProcessTier(around, below, store, working=True)
+    store.open()
     await below.start()
     await tier.start()
     try:
@@ -114,7 +130,7 @@ async def work(
     finally:
         await tier.stop(DRAIN)
         await below.close()
-        tier.close()
+        store.close()
 
 
 async def serve_experience(settings: Settings, *, on_ready: OnReady) -> None:
@@ -153,13 +169,15 @@ async def serve_gateway(settings: Settings, *, on_ready: OnReady) -> None:
 
     records = Lines(access_log(settings), logging.getLogger("crossdock.gateway"))
     known: dict[str, Forwarder] = {}
+    api = GatewayApi(shield=lambda: gateway.served.shield, audit=journal.append_audit)
+    own = _application("gateway", {"gateway": api})
 
     def build(configured: Configuration, lasting: Lasting | None = None) -> Gateway:
         in_use = () if lasting is None else gateway.served.upstreams.values()
         return build_gateway(
             [blessed(api) for api in supported()],
             configured.gateway,
-            _upstreams(configured, around, known, in_use),
+            {**_upstreams(configured, around, known, in_use), "gateway/v1": own},
             around.parts.keep(JournalKeep(journal)),
             records=records,
             data=settings.data,
@@ -220,14 +238,6 @@ def _begin(settings: Settings, parts: Parts = Parts()) -> Surroundings:  # noqa:
         parts=parts,
         crash_points=crash_points_of(settings),
     )
-
-
-def _of_this_process(around: Surroundings) -> Surroundings:
-    """Whoever serves the connectors has them, whatever address others reach them at."""
-    from msgspec.structs import replace  # noqa: PLC0415  # one use
-
-    tiers = replace(around.configured.tiers, system=None)
-    return replace(around, configured=replace(around.configured, tiers=tiers))
 
 
 def _jobs(below: Any) -> list[Job]:

@@ -22,6 +22,7 @@ from deploy.keeping import JournalKeep
 from deploy.profile import Configuration, Settings, configuration
 from deploy.reloading import Reloading
 from deploy.tiers import ExperienceTier, Parts, ProcessTier, Surroundings, systems
+from gateway.api import GatewayApi
 from gateway.application import Gateway
 from gateway.fetching import Fetcher
 from gateway.gateway import build_gateway
@@ -32,6 +33,7 @@ from gateway.server import serve as listen
 from runtime.clock import Clock, SystemClock
 from runtime.journal.crash_points import CrashPoints, KillAt
 from runtime.rest.routes import application, router_for
+from runtime.store.engine import Store
 from runtime.telemetry import configure_logs
 from runtime.tracing import TelemetrySettings, Tracing
 
@@ -63,8 +65,9 @@ class System:
             crash_points=crash_points, tracing=tracing,
         )  # fmt: skip
         self.tracing = around.tracing
-        self.connectors = systems(around)
-        self.processes = ProcessTier(around, self.connectors, working=True)
+        self.store = store_of(around)
+        self.connectors = systems(around, self.store)
+        self.processes = ProcessTier(around, self.connectors, self.store, working=True)
         self.journal = self.processes.journal
         channels = ExperienceTier(
             configured,
@@ -75,7 +78,10 @@ class System:
         )
         self._background: list[asyncio.Task[None]] = []
         self._jobs: list[Job] = [prepare_for_failures, *self.connectors.jobs, *self.processes.jobs]
-        behind = {**channels.apis, **self.processes.apis, **self.connectors.apis}
+        own = GatewayApi(shield=lambda: self.gateway.served.shield, audit=self.journal.append_audit)
+        behind = {
+            **channels.apis, **self.processes.apis, **self.connectors.apis, "gateway": own,
+        }  # fmt: skip
         self._around = around
         self._records = Lines(access_log(settings), logging.getLogger("crossdock.gateway"))
         self._served: Any = application([router_for(api, behind[api.name]) for api in supported()])
@@ -111,6 +117,7 @@ class System:
         """Open the store, go on with what an earlier process left, and begin to work."""
         if self.tracing is not None:
             self.tracing.start()
+        self.store.open()
         await self.connectors.start()
         await self.processes.start()
         await self.gateway.startup()
@@ -124,7 +131,7 @@ class System:
         await self.processes.stop(DRAIN)
         await self.gateway.shutdown()
         await self.connectors.close()
-        self.processes.close()
+        self.store.close()
         if self.tracing is not None:
             await self.tracing.stop()
 
@@ -152,6 +159,12 @@ def surroundings(
         crash_points=crash_points or CrashPoints(),
         tracing=tracing or _tracing(configured.telemetry, clock, random),
     )
+
+
+def store_of(around: Surroundings) -> Store:
+    """The store of the journal, for whoever opens it before the tiers and closes it after them."""
+    url = around.configured.store.url
+    return Store(url or f"sqlite:///{around.settings.data / 'journal.db'}")
 
 
 def _tracing(telemetry: TelemetrySettings, clock: Clock, random: Random) -> Tracing | None:

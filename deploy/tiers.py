@@ -4,6 +4,7 @@ A tier apart is the same ports over HTTP (`elsewhere`), so that whoever holds it
 adapter can be replaced by a keyword (`Parts`), which is how a campaign plants a defect.
 """
 
+import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -26,7 +27,7 @@ from contracts.ports.reconciliation import Reconciliation
 from contracts.ports.tax import Tax
 from contracts.ports.wms import Wms
 from contracts.versions import ApiVersion, supported
-from deploy.jobs import Job, alone, forgetting
+from deploy.jobs import Job, alone, forgetting, lasting
 from deploy.notifications import Notifications, Subscriptions, WarehouseSecrets
 from deploy.profile import Configuration, Settings
 from experience_apis.operations.api import OperationsApi
@@ -104,9 +105,13 @@ class Systems(Protocol):
 
 
 class SystemTier:
-    """The connectors, one object a port, on one HTTP client and one budget broker."""
+    """The connectors, one object a port, on one HTTP client and one budget broker.
 
-    def __init__(self, around: Surroundings) -> None:
+    `store`, where there is one, tells every process what operators did to breakers; it is opened
+    before the tier is started, and closed after it.
+    """
+
+    def __init__(self, around: Surroundings, store: Store | None = None) -> None:
         systems = around.configured.systems
         clock, parts = around.clock, around.parts
         self._http = HttpClient(tracing=around.tracing)
@@ -126,7 +131,7 @@ class SystemTier:
         self.crm: Crm = parts.crm(crm)
         self.wms: Wms = parts.wms(wms)
         self.tax: Tax = parts.tax(TaxTable(clock))
-        self.accounts: Accounts = AccountsApi(
+        accounts = AccountsApi(
             lines=(
                 Line(system="erp", account=systems.business_central.account, guard=erp.guard),
                 Line(system="crm", account=systems.salesforce.account, guard=crm.guard),
@@ -134,7 +139,12 @@ class SystemTier:
             ),
             broker=broker,
             allowances=systems.allowances,
+            clock=clock,
+            store=store,
         )
+        self.accounts: Accounts = accounts
+        self._acts = accounts.acts
+        self._obeying: asyncio.Task[None] | None = None
         self.heard_package: Callable[[Shipment], object] = wms.heard
         webhooks = f"{around.configured.gateway.gateway.public_url}/webhooks"
         self.subscriptions = Subscriptions(
@@ -156,13 +166,18 @@ class SystemTier:
         }
 
     async def start(self) -> None:
-        """Count the vendors' budgets together with the other processes from now on."""
+        """From now on count the vendors' budgets together with the others, and obey operators."""
+        await self._acts.look()
+        self._obeying = asyncio.create_task(lasting(self._acts.run))
         if self._shared is not None:
             await self._shared.open()
             self.broker.open()
 
     async def close(self) -> None:
         """Give back what is held of the budgets, and close the connections."""
+        if self._obeying is not None:
+            self._obeying.cancel()
+            await asyncio.gather(self._obeying, return_exceptions=True)
         await self.broker.close()
         if self._shared is not None:
             await self._shared.close()
@@ -215,21 +230,26 @@ class SystemsElsewhere(Elsewhere):
         """Nothing to begin with: the budgets are where the connectors are."""
 
 
-def systems(around: Surroundings) -> SystemTier | SystemsElsewhere:
+def systems(around: Surroundings, store: Store) -> SystemTier | SystemsElsewhere:
     """The system tier, where the configuration says it is."""
     address = around.configured.tiers.system
-    return SystemTier(around) if address is None else SystemsElsewhere(address, around.parts)
+    return SystemTier(around, store) if address is None else SystemsElsewhere(address, around.parts)
 
 
 class ProcessTier:
-    """The processes over the journal; with `working` it also carries them on."""
+    """The processes over the journal in `store`; with `working` it also carries them on."""
 
     def __init__(
-        self, around: Surroundings, below: SystemTier | SystemsElsewhere, *, working: bool
+        self,
+        around: Surroundings,
+        below: SystemTier | SystemsElsewhere,
+        store: Store,
+        *,
+        working: bool,
     ) -> None:
         configured, clock, parts = around.configured, around.clock, around.parts
         data = around.settings.data
-        self.store = Store(configured.store.url or f"sqlite:///{data / 'journal.db'}")
+        self.store = store
         exposure = exposure_over(self.store, clock)
         self.records = Records(
             erp=below.erp, wms=below.wms, crm=below.crm,
@@ -326,8 +346,7 @@ class ProcessTier:
         }
 
     async def start(self) -> None:
-        """Open the store, go on with what an earlier process left, and begin to work."""
-        self.store.open()
+        """Go on with what an earlier process left, and begin to work."""
         if self.shared is not None:
             await self.shared.open()
         await self.journal.open()
@@ -343,10 +362,6 @@ class ProcessTier:
             await self.worker.drain(drain)
         if self.shared is not None:
             await self.shared.close()
-
-    def close(self) -> None:
-        """Close the store, once nothing needs it any more."""
-        self.store.close()
 
     async def ready(self) -> Mapping[str, str | None]:
         """Ready is whoever can accept an order durably; a vendor being down is no reason."""

@@ -6,6 +6,9 @@ that a holder who comes back late moves nothing. With Redis gone every gateway d
 
 A gateway whose opening was refuted (another's trial succeeded) does not publish the next one until
 a call of its own has succeeded: one gateway with a broken path must not close it to all.
+
+What an operator orders is no hint: it holds where it was said at once and everywhere a moment
+later, and is told when Redis is back if it was gone, or has forgotten.
 """
 
 import asyncio
@@ -13,6 +16,8 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final, Literal
+
+import msgspec
 
 from gateway.shared import SharedState
 from runtime.guard import Breaker, Permit
@@ -29,8 +34,10 @@ local now = time[1] * 1000000 + time[2]
 local raw = redis.call('HGET', KEYS[1], ARGV[1])
 local c = raw and cjson.decode(raw) or {g = 0, s = 'closed', u = 0, f = 0, n = 0, l = 0}
 local function keep() redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(c)) end
+local function next_generation() return math.max(c.g + 1, math.floor(now / 1000)) end
 """
-"""One circuit: generation, state, open until, fence in use, last fence given, lease until (us)."""
+"""One circuit: generation, state, open until, fence in use, last fence given, lease until (us), and
+why it is held. Generations are no less than the time (ms): they go on where Redis has forgotten."""
 
 OPENED: Final = (
     _FOUND
@@ -42,7 +49,7 @@ if fence > 0 then
 elseif c.s == 'held' or (c.s == 'open' and c.u > now) then
   return c.g
 end
-c.g = c.g + 1
+c.g = next_generation()
 c.s = 'open'
 c.u = now + tonumber(ARGV[2]) * 1000000
 keep()
@@ -55,7 +62,7 @@ SETTLED: Final = (
     + """
 if c.f ~= tonumber(ARGV[3]) then return c.g end
 c.f = 0
-if ARGV[2] == 'closed' then c.g = c.g + 1; c.s = 'closed' end
+if ARGV[2] == 'closed' then c.g = next_generation(); c.s = 'closed' end
 keep()
 return c.g
 """
@@ -64,8 +71,9 @@ return c.g
 ORDERED: Final = (
     _FOUND
     + """
-c.g = c.g + 1
+c.g = next_generation()
 c.s = ARGV[2]
+c.r = ARGV[3]
 c.f = 0
 keep()
 return c.g
@@ -75,7 +83,7 @@ return c.g
 TRIAL: Final = (
     _FOUND
     + """
-if c.s == 'held' then return {'held', c.g} end
+if c.s == 'held' then return {'held', c.g, c.r or ''} end
 if (c.s == 'closed' or c.s == 'reset') and c.g > tonumber(ARGV[2]) then return {c.s, c.g} end
 if c.s == 'open' and c.u > now then return {'wait', c.u - now} end
 if c.f > 0 and c.l > now then return {'wait', c.l - now} end
@@ -94,10 +102,17 @@ local found = {}
 for i = 1, #ARGV do
   local raw = redis.call('HGET', KEYS[1], ARGV[i])
   local c = raw and cjson.decode(raw) or {g = 0, s = 'closed', u = 0}
-  found[i] = {c.g, c.s, math.max(0, c.u - now)}
+  found[i] = {c.g, c.s, math.max(0, c.u - now), c.r or ''}
 end
 return found
 """
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator wants of a circuit: `held` open until it is `reset`, and why."""
+
+    state: Literal["held", "reset"]
+    reason: str = ""
 
 
 class Trial:
@@ -179,20 +194,23 @@ class SharedCircuit:
                 self.settle(value)
                 return None
             case "closed" | "reset" | "held":
-                self.take(value, said, 0.0)
+                self.take(value, said, 0.0, reason=b"".join(found[2:]).decode())
                 return self.breaker.admit()
             case _:
                 self.breaker.postpone(min(value / 1_000_000, _ASK_AGAIN_SECONDS))
                 return None
 
-    def take(self, generation: int, state: str, seconds: float) -> None:
-        """Take over what another gateway saw, unless it is known already."""
+    def take(self, generation: int, state: str, seconds: float, *, reason: str = "") -> None:
+        """Take over what another gateway saw, unless it is known already or ordered otherwise."""
+        if self._name in self._circuits.untold:
+            return
         if generation <= self.generation:
+            self._remind(generation)
             return
         self.generation = generation
         match state:
             case "held":
-                self.ended(self.breaker.trip)
+                self.ended(partial(self.breaker.trip, reason or None))
             case "open" if seconds > 0:
                 self.ended(partial(self.breaker.open_for, seconds))
             case "reset":
@@ -215,10 +233,22 @@ class SharedCircuit:
         """Give the permit back and publish how the trial ended."""
         self._circuits.later(self._settled(fence))
 
-    async def order(self, state: Literal["held", "reset"]) -> None:
-        """Trip (`held`) or `reset` by hand, everywhere."""
-        self.ended(self.breaker.trip if state == "held" else self.breaker.reset)
-        self._know(await self._circuits.run(ORDERED, self._name, state))
+    async def order(self, order: Order) -> None:
+        """Trip or reset by hand: here at once, and everywhere."""
+        self.ended(partial(obey, self.breaker, order))
+        self._circuits.untold[self._name] = order
+        await self._circuits.tell()
+
+    def know(self, generation: Any) -> None:
+        """Note what Redis calls the state that it was told."""
+        if generation is not None:
+            self.generation = max(self.generation, int(generation))
+
+    def _remind(self, generation: int) -> None:
+        """Say again what is held here, to a Redis that knows nothing of the circuit."""
+        standing = self.breaker.standing()
+        if generation == 0 and standing.held:
+            self._circuits.untold[self._name] = Order(state="held", reason=standing.reason or "")
 
     async def _settled(self, fence: int) -> None:
         standing = self.breaker.standing()
@@ -227,22 +257,31 @@ class SharedCircuit:
         else:
             said = "closed" if standing.state == "closed" else "given back"
             found = await self._circuits.run(SETTLED, self._name, said, fence)
-        self._know(found)
+        self.know(found)
 
     async def _publish(self) -> None:
         seconds = self.breaker.standing().retry_after
-        self._know(await self._circuits.run(OPENED, self._name, seconds, 0))
+        self.know(await self._circuits.run(OPENED, self._name, seconds, 0))
 
-    def _know(self, generation: Any) -> None:
-        if generation is not None:
-            self.generation = max(self.generation, int(generation))
+
+def obey(breaker: Breaker, order: Order) -> None:
+    """Do to a breaker what an operator ordered."""
+    if order.state == "held":
+        breaker.trip(order.reason or None)
+    else:
+        breaker.reset()
 
 
 class Circuits:
-    """Every shared circuit of this gateway; looks at the others' as long as it is open."""
+    """Every shared circuit of this gateway; looks at the others' as long as it is open.
 
-    def __init__(self, shared: SharedState) -> None:
+    `untold` is what operators ordered and Redis has not been told yet; it outlives a configuration.
+    """
+
+    def __init__(self, shared: SharedState, untold: dict[str, Order] | None = None) -> None:
         self._shared = shared
+        self.untold = {} if untold is None else untold
+        self._telling = asyncio.Lock()
         self._circuits: dict[str, SharedCircuit] = {}
         self._under_way: set[asyncio.Task[Any]] = set()
         self._looking: asyncio.Task[None] | None = None
@@ -278,14 +317,30 @@ class Circuits:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
+    async def tell(self) -> None:
+        """Publish what operators ordered, one after the other; with Redis gone it waits."""
+        async with self._telling:
+            for name, order in list(self.untold.items()):
+                found = await self.run(ORDERED, name, order.state, order.reason)
+                if found is None:
+                    return
+                if self.untold.get(name) is order:
+                    del self.untold[name]
+                if name in self._circuits:  # a configuration may have no such circuit any more
+                    self._circuits[name].know(found)
+
     async def look(self) -> None:
-        """Take over what other gateways published."""
+        """Publish what is still to be told, and take over what other gateways published."""
+        await self.tell()
         circuits = dict(self._circuits)
         found = await self._shared.run(LOOK, [_KEY], list(circuits))
-        for circuit, (generation, state, left) in zip(circuits.values(), found or (), strict=False):
-            circuit.take(int(generation), state.decode(), int(left) / 1_000_000)
+        for circuit, (generation, state, left, reason) in zip(
+            circuits.values(), found or (), strict=False
+        ):
+            seconds = int(left) / 1_000_000
+            circuit.take(int(generation), state.decode(), seconds, reason=reason.decode())
 
     async def _look_on(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
             await self.look()
+            await asyncio.sleep(_LOOK_SECONDS)

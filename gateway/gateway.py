@@ -163,7 +163,7 @@ def build_gateway(
         chance=chance,
         records=records,
         remote=_remote(upstreams),
-        circuits=Circuits(shared) if shared is not None else None,
+        circuits=Circuits(shared, lasting.standing.untold) if shared is not None else None,
         standing=lasting.standing,
     )
     policies: dict[str, Policy] = {
@@ -215,6 +215,7 @@ def build_gateway(
         unknown=routed.refusing(_nowhere("unknown"), Step("route", ask=gone.ask)),
         disallowed=routed.refusing(_nowhere("disallowed"), Step("route", ask=_disallowed)),
         policies=list(policies.values()),
+        shield=shield,
         upstreams=upstreams,
         config=config,
         shared=shared,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gateway.call import Policy
 from gateway.config import GatewayConfig
 from gateway.plans import Plan
+from gateway.policies.shield import Shield
 from gateway.routes import Router
 from gateway.shared import SharedState
 from gateway.upstreams import Upstream
@@ -20,6 +21,7 @@ class Served:
         unknown: Plan,
         disallowed: Plan,
         policies: Sequence[Policy],
+        shield: Shield,
         upstreams: Mapping[str, Upstream],
         config: GatewayConfig,
         shared: SharedState | None,
@@ -30,6 +32,7 @@ class Served:
         self.disallowed = disallowed
         self.router = Router(plan.operation for plan in plans)
         self.policies = policies
+        self.shield = shield
         self.upstreams = upstreams
         self.config = config
         self.in_flight = 0

@@ -1,6 +1,10 @@
-"""`crossdock breakers`: whether the vendors' systems answer, and tripping or resetting by hand."""
+"""`crossdock breakers`: whether vendors and tiers answer, and tripping or resetting by hand.
 
-from typing import Any
+Those towards the vendors (`erp.write`) are of operations/v1, those of the gateway towards the tiers
+that are served apart (`sales.v1.reads`) of gateway/v1; no two have the same name.
+"""
+
+from typing import Any, Final
 from urllib.parse import quote
 
 import click
@@ -17,13 +21,16 @@ from deploy.commands.operating import (
     span,
     table,
 )
+from deploy.gateway_client import RefusedError
 
 __all__ = ["command"]
+
+_GATEWAY: Final = "/gateway/v1/circuits"
 
 
 @click.group(name="breakers", cls=Listing)
 def command() -> None:
-    """Show the circuit breakers towards the vendors; trip or reset one."""
+    """Show the circuit breakers towards vendors and tiers; trip or reset one."""
 
 
 @command.command(name="list")
@@ -31,21 +38,29 @@ def command() -> None:
 def list_(*, as_json: bool, client: str, secret: str | None) -> None:
     """Show every breaker."""
 
-    async def ask(gateway: Any) -> Any:
-        return await gateway.get(path("breakers"))
+    async def ask(gateway: Any) -> tuple[list[Any], RefusedError | None]:
+        tiers = (await gateway.get(_GATEWAY))["circuits"]
+        try:
+            vendors = (await gateway.get(path("breakers")))["circuits"]
+        except RefusedError as refusal:  # a tier is away, which the gateway's own breakers show
+            return tiers, refusal
+        return [*vendors, *tiers], None
 
-    told = asked(client, secret, ask)
+    circuits, refusal = asked(client, secret, ask)
     if as_json:
-        print_json(told)
-        return
-    _show(told["circuits"])
+        print_json({"circuits": circuits})
+    else:
+        _show(circuits)
+    if refusal is not None:
+        raise click.ClickException(str(refusal))
 
 
 def _change(action: str, breaker: str, note: str, client: str, secret: str | None) -> Any:
-    place = f"{API}/breakers/{quote(breaker, safe='')}/changes"
-
     async def act(gateway: Any) -> Any:
-        return await gateway.post(place, {"action": action, "note": note}, key=key())
+        tiers = {each["name"] for each in (await gateway.get(_GATEWAY))["circuits"]}
+        place = _GATEWAY if breaker in tiers else f"{API}/breakers"
+        body = {"action": action, "note": note}
+        return await gateway.post(f"{place}/{quote(breaker, safe='')}/changes", body, key=key())
 
     return asked(client, secret, act)
 
@@ -55,7 +70,7 @@ def _change(action: str, breaker: str, note: str, client: str, secret: str | Non
 @note_option
 @operated
 def trip(*, breaker: str, note: str, as_json: bool, client: str, secret: str | None) -> None:
-    """Keep BREAKER open until it is reset: nothing is sent there, orders wait."""
+    """Keep BREAKER open until it is reset: nothing is sent there, from any process."""
     told = _change("trip", breaker, note, client, secret)
     print_json(told) if as_json else _show([told])
 

@@ -1,7 +1,7 @@
 """What the commands of operators share: how they ask, and how they show.
 
-Each is a thin client of operations/v1: whatever it does, a call of that API does too. With
-`--json` it prints the API's own answer.
+Each is a thin client of operations/v1, and `breakers` of gateway/v1: whatever it does, a call of
+that API does too. With `--json` it prints the API's own answer.
 """
 
 import secrets

@@ -13,7 +13,7 @@ from gateway.call import PASS, Call, ConfigFault, Finding, Refuse, Step, Verdict
 from gateway.faults import choices
 from gateway.routes import Operation
 
-_INTERNAL: Final = ("process/", "system/", "operations/")
+_INTERNAL: Final = ("process/", "system/", "operations/", "gateway/")
 """APIs of the company's own people and programs; channels speak for accounts."""
 
 

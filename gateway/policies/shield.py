@@ -9,7 +9,7 @@ circuit, of which gateways with shared state tell each other.
 import random
 from collections.abc import Sequence
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 from contracts.context import BUDGET_HEADER
 from contracts.problems import Fault, problem
@@ -24,7 +24,7 @@ from gateway.call import (
     Step,
     Verdict,
 )
-from gateway.circuits import Circuits, SharedCircuit
+from gateway.circuits import Circuits, Order, SharedCircuit, obey
 from gateway.config import ShieldSettings
 from gateway.records import Records
 from gateway.routes import Operation
@@ -59,6 +59,8 @@ class Standing:
     def __init__(self) -> None:
         self.bulkheads: dict[tuple[str, str], Bulkhead] = {}
         self.breakers: dict[tuple[str, str], Breaker] = {}
+        self.untold: dict[str, Order] = {}
+        """What operators ordered of circuits and the other gateways do not know yet."""
 
     def __repr__(self) -> str:
         return f"<Standing {list(self.breakers.values())}>"
@@ -85,31 +87,27 @@ class Shield:
         self._chance = chance
         self._records = records
         self._remote = remote
-        # A dry run refuses nobody, and so needs nobody's permit.
-        self._circuits = None if settings.breaker.dry_run else circuits
+        self._circuits = circuits
         self._standing = standing or Standing()
+        self._breakers: dict[str, Breaker] = {}
         self._handed: list[tuple[Breaker, OnChange]] = []
 
     @property
     def standing(self) -> tuple[BreakerStanding, ...]:
         """Answer every circuit, for an operator."""
-        return tuple(each.standing() for each in self._standing.breakers.values())
+        return tuple(each.standing() for each in self._breakers.values())
 
-    async def order(self, circuit: str, state: Literal["held", "reset"]) -> bool:
-        """Trip a circuit until it is `reset`, here and, with shared state, everywhere.
+    async def order(self, circuit: str, order: Order) -> BreakerStanding:
+        """Trip a circuit or reset it: here at once and, with shared state, at every gateway.
 
-        False for a circuit there is none of.
+        Raises `KeyError` for a circuit there is none of.
         """
-        for key, breaker in self._standing.breakers.items():
-            if "/".join(key) == circuit:
-                if self._circuits is not None:
-                    await self._circuits.of(circuit).order(state)
-                elif state == "held":
-                    breaker.trip()
-                else:
-                    breaker.reset()
-                return True
-        return False
+        breaker = self._breakers[circuit]
+        if self._circuits is not None:
+            await self._circuits.of(circuit).order(order)
+        else:
+            obey(breaker, order)
+        return breaker.standing()
 
     async def provision(self) -> None:
         """Begin to hear of other gateways' circuits."""
@@ -185,7 +183,7 @@ class Shield:
         circuit: what it calls has its own, nearer to what fails.
         """
         key = (operation.api, operation.terms.limit)
-        name = "/".join(key)
+        name = f"{operation.api.replace('/', '.')}.{operation.terms.limit}"
         bulkhead = self._standing.bulkheads.setdefault(
             key, Bulkhead(name, self._settings.concurrency)
         )
@@ -220,11 +218,13 @@ class Shield:
         )
 
     def _circuit(self, key: tuple[str, str], name: str) -> tuple[Breaker, SharedCircuit | None]:
+        """The breaker, and where its trials are shared: a dry run shares operators' orders only."""
         shared = self._circuits.of(name) if self._circuits is not None else None
+        dry_run = self._settings.breaker.dry_run
 
         def changed(name: str, old: str, new: str) -> None:
             self._records.event("circuit_changed", circuit=name, was=old, became=new)
-            if shared is not None:
+            if shared is not None and not dry_run:
                 shared.changed(name, old, new)
 
         breaker = self._standing.breakers.get(key)
@@ -238,9 +238,10 @@ class Shield:
             )
         else:
             self._handed.append((breaker, changed))
+        self._breakers[name] = breaker
         if shared is not None:
             shared.breaker = breaker
-        return breaker, shared
+        return breaker, None if dry_run else shared
 
 
 async def _try(

@@ -70,6 +70,8 @@ class BreakerStanding(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     """Seconds until a trial is admitted; 0 unless open."""
     held: bool = False
     """Tripped by hand, until it is reset by hand."""
+    reason: str | None = None
+    """Who tripped it by hand, and why."""
     would_refuse: int = 0
     """In a dry run: how many calls have been let through an open circuit."""
 
@@ -95,6 +97,7 @@ class Breaker:
         self._failed_recently = 0
         self._slow_recently = 0
         self._held = False
+        self._reason: str | None = None
         self._would_refuse = 0
         self._epoch = 0
         self._trips = 0
@@ -133,6 +136,7 @@ class Breaker:
             failures=0 if self._made is None else self._made.failures,
             retry_after=left if self.state == "open" else 0.0,
             held=self._held,
+            reason=self._reason,
             would_refuse=self._would_refuse,
         )
 
@@ -185,15 +189,18 @@ class Breaker:
         began = self._clock.monotonic() if timed else 0.0
         return Permit(self, self._epoch, trial=trial, began=began)
 
-    def trip(self) -> None:
-        """Open the circuit by hand, until it is reset by hand."""
+    def trip(self, reason: str | None = None) -> None:
+        """Open the circuit by hand, until it is reset by hand; `reason` is shown meanwhile."""
         self._held = True
+        self._reason = reason
         self._opened(self._circuit.open)
 
     def reset(self) -> None:
         """Close the circuit by hand and forget what happened."""
         self._held = False
-        self._circuit.close()
+        self._reason = None
+        if self._made is not None:
+            self._made.close()
         self._closed()
 
     def open_for(self, seconds: float) -> None:

@@ -60,7 +60,7 @@ _TABLES: Mapping[str, str] = MappingProxyType(
         "inbox": "messages taken, so that each is taken once",
         "idempotency": "what the first call of a key was answered",
         "audit": "calls with an effect and acts of operators, each linked to the one before",
-        "note": "small durable values, such as a poller's watermark or who runs a job",
+        "note": "small durable values, such as a poller's watermark or an operator's act",
         "claim": "what accepted work takes of something limited, such as credit or stock",
     }
 )

@@ -66,6 +66,13 @@ class Store:
             raise StoreUnavailable(type(failure.orig).__name__) from failure
         self._writer.start()
 
+    def join(self) -> None:
+        """Use a shared store that others keep up to date; it need not be there yet.
+
+        For whoever can do its work without: reads and writes raise until it is there.
+        """
+        self._writer.start()
+
     def close(self) -> None:
         """Commit what waits, end the threads, close every connection."""
         if self._listener is not None:

@@ -1,10 +1,9 @@
 """accounts: what the vendors' accounts allow and whether their systems answer, as they stand here.
 
 Budgets are those of all processes together where the broker counts together; a breaker is this
-process's own judgement of a system.
+process's own judgement of a system, unless an operator's act overrules all of them.
 """
 
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
@@ -21,11 +20,12 @@ from contracts.ports.accounts import (
 )
 from contracts.problems import refuse
 from runtime.budget import Allowance, BudgetBroker, BudgetStanding
+from runtime.clock import Clock
 from runtime.guard import Breaker, Guard
+from runtime.store.engine import Store
+from system_apis.accounts.acts import Act, Acts
 
 __all__ = ["AccountsApi", "Line"]
-
-log = logging.getLogger("crossdock.circuits")
 
 _CLASSES: Final = ("read", "write")
 """The classes of operations every vendor has; others show once they have been called."""
@@ -41,7 +41,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountsApi:
-    """Implements `contracts.ports.accounts.Accounts`."""
+    """Implements `contracts.ports.accounts.Accounts`.
+
+    `store` is where operators' acts are known to every process; without one they end with this.
+    """
 
     def __init__(
         self,
@@ -49,11 +52,13 @@ class AccountsApi:
         lines: tuple[Line, ...],
         broker: BudgetBroker,
         allowances: Mapping[str, Allowance],
+        clock: Clock,
+        store: Store | None = None,
     ) -> None:
         self._lines = lines
         self._broker = broker
         self._allowances = allowances
-        self._reasons: dict[str, str] = {}
+        self.acts = Acts(self._breaker, store=store, clock=clock)
 
     async def budgets(self) -> Budgets:
         """Show every account that is called; one without an allowance is shown without limits."""
@@ -77,21 +82,12 @@ class AccountsApi:
         )
 
     async def change_circuit(self, circuit: str, body: CircuitChange) -> Circuit:
-        """Trip or reset one; who did and why goes into the log, and the reason is shown."""
+        """Trip or reset one in every process; who did and why goes into the log, and is shown."""
         for name, line, breaker in self._breakers():
             if name == circuit:
                 call = current()
                 by = call.subject or call.consumer
-                if body.action == "trip":
-                    breaker.trip()
-                    self._reasons[name] = f"{by}: {body.note}" if body.note else by
-                else:
-                    breaker.reset()
-                    self._reasons.pop(name, None)
-                log.warning(
-                    "circuit_changed_by_hand",
-                    extra={"circuit": name, "action": body.action, "by": by, "note": body.note},
-                )
+                await self.acts.act(name, Act(action=body.action, by=by, note=body.note))
                 return self._shown(name, line, breaker)
         known = ", ".join(name for name, _, _ in self._breakers())
         raise refuse("not-found", detail=f"No breaker has this name; there are {known}.")
@@ -102,6 +98,12 @@ class AccountsApi:
             met = (one.name.rpartition(".")[2] for one in line.guard.standing())
             for kind in dict.fromkeys((*_CLASSES, *met)):
                 yield f"{line.system}.{kind}", line, line.guard.breaker(kind)
+
+    def _breaker(self, name: str) -> Breaker | None:
+        """The breaker of a name, made if its class has not been met here yet."""
+        system, _, kind = name.partition(".")
+        guards = (line.guard for line in self._lines if line.system == system)
+        return next((guard.breaker(kind) for guard in guards), None)
 
     def _shown(self, name: str, line: Line, breaker: Breaker) -> Circuit:
         told = breaker.standing()
@@ -114,7 +116,7 @@ class AccountsApi:
             retry_in_seconds=round(told.retry_after, 3)
             if told.state == "open" and not told.held
             else None,
-            reason=self._reasons.get(name),
+            reason=told.reason,
             would_refuse=told.would_refuse,
         )
 

@@ -41,6 +41,7 @@ RUNS = [
     ("system/wms/v1", "operator", SMALL),
     ("system/erp/v1", "operator", SMALL),
     ("system/accounts/v1", "operator", SMALL),
+    ("gateway/v1", "operator", SMALL),
     ("process/pricing-credit/v1", "operator", SMALL),
     ("process/quote-to-order/v1", "operator", SMALL),
     ("process/inventory/v1", "operator", SMALL),
@@ -56,6 +57,8 @@ RUNS = [
 NEEDS_AN_ORDER_HELD = {"POST /orders/{order}/approvals"}
 """Succeeds only for an order that waits for approval, placed by somebody else: the scenes have
 none, as the sandbox profile has no rule for approvals. `test_order_approvals` tells it whole."""
+NEEDS_TIERS_APART = {"POST /circuits/{circuit}/changes"}
+"""Of gateway/v1: in one process it has no circuit to trip. `test_system_apart` tells it whole."""
 SEEN_UNDER_LOAD = {("positive_data_acceptance", "GET /totals")}
 """On a busy machine a call that says `channel=sales` was told twice that its channel is missing; by
 itself the same call passes. Not explained yet, and named here until it is."""
@@ -204,7 +207,8 @@ def test_an_api_does_what_its_document_says(system, tmp_path, api, client, size)
     assert not failures, _report(told)
     assert not told.errors, told.errors
     assert told.phases >= {"examples", "fuzzing"} | ({"coverage"} if size.coverage else set())
-    assert told.succeeded() - NEEDS_AN_ORDER_HELD == entitled(api, client) - NEEDS_AN_ORDER_HELD
+    elsewhere = NEEDS_TIERS_APART if api == "gateway/v1" else NEEDS_AN_ORDER_HELD
+    assert told.succeeded() - elsewhere == entitled(api, client) - elsewhere
 
 
 def test_a_tier_that_breaks_its_promises_is_caught(careless, tmp_path):

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.command_line import crossdock
 from tests.scenarios.apart import opened_apart
 from tests.scenarios.stage import made
 
@@ -65,6 +66,45 @@ async def test_operators_see_and_act_through_every_tier(apart):
     verdict = await apart.operates("/audit-verdicts", {})
     assert verdict.json["whole"], verdict.json["faults"]
     assert {each["chain"] for each in verdict.json["ends"]} >= {"gateway", "serve-process"}
+
+
+async def test_the_gateways_own_circuits_obey_an_operator(apart):
+    """Price checks stop at the gateway, orders go on; afterwards the audit says who and why."""
+
+    async def checks():
+        order = apart.an_order()
+        body = {"customer": order["customer"], "lines": order["lines"]}
+        answer = await apart.call("POST", "/sales/v1/price-checks", body)
+        return answer.status, answer.slug
+
+    async def changes(action):
+        return await apart.call(
+            "POST", "/gateway/v1/circuits/sales.v1.checks/changes",
+            {"action": action, "note": "The channel is being moved"},
+            client="operator", key=apart.a_key("op"),
+        )  # fmt: skip
+
+    told = await apart.call("GET", "/gateway/v1/circuits", client="operator")
+    assert {each["state"] for each in told.json["circuits"]} == {"closed"}
+    tripped = await changes("trip")
+    refused = await checks()
+    placed = await apart.place(apart.an_order(), apart.a_key("beside"))
+    code, shown, _ = await crossdock(apart.gateway, apart.folder, "breakers")
+    reset = await changes("reset")
+
+    assert (tripped.status, tripped.json["state"]) == (200, "forced-open")
+    assert refused == (503, "upstream-unavailable")
+    assert placed.status in {201, 202}
+    (row,) = [row for row in shown.splitlines() if row.startswith("sales.v1.checks ")]
+    assert (code, "forced-open" in row) == (0, True)
+    assert row.endswith("operator: The channel is being moved")
+    assert "erp.write" in shown
+    assert (reset.json["state"], await checks()) == ("closed", (200, ""))
+    page = await apart.operates("/audit?actor=operator&limit=50")
+    acts = [e["record"] for e in page.json["entries"] if e["record"].get("act") == "circuit_trip"]
+    assert ("sales.v1.checks", "The channel is being moved") in [
+        (act["circuit"], act["note"]) for act in acts
+    ]
 
 
 async def test_a_repeated_call_gets_its_first_answer(apart):

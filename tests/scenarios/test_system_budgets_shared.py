@@ -1,4 +1,4 @@
-"""Two processes, one vendor account: with Redis they count together, and an operator sees it."""
+"""Two processes, one vendor account: what is counted and what is ordered holds for both."""
 
 import asyncio
 import socket
@@ -39,15 +39,29 @@ def a_process(stage, node, command, port, redis):
     )  # fmt: skip
 
 
+class Together(Outside):
+    """A stage with a worker beside the system."""
+
+    worker: Process
+
+    async def switches(self, action):
+        """The operator trips or resets what is sent to the warehouse."""
+        body = {"action": action, "note": "They count stock"}
+        told = await self.operates("/breakers/wms.write/changes", body, key=self.a_key("op"))
+        assert told.status == 200, told.body
+        return told.json
+
+
 @pytest.fixture
 async def together(tmp_path, redis):
     """A system and a worker, each with connectors of its own, on one PostgreSQL and one Redis."""
-    stage = Outside(tmp_path, config=f'[store]\nurl = "{a_postgresql_database()}"\n')
+    stage = Together(tmp_path, config=f'[store]\nurl = "{a_postgresql_database()}"\n')
     port = free_port()
+    stage.worker = a_process(stage, "worker", ["worker", "--port", str(port)], port, redis)
     processes = [
         stage.vendors,
         a_process(stage, "system", ["up", "--no-sandbox"], stage.port, redis),
-        a_process(stage, "worker", ["worker", "--port", str(port)], port, redis),
+        stage.worker,
     ]
     try:
         for process in processes:
@@ -83,3 +97,25 @@ async def test_a_worker_and_the_system_share_one_account(together):
     erp, received = await eventually(counted, "the count is the vendor's", otherwise=look)
     assert received > 8
     assert erp["limit"] == 6000
+
+
+async def test_what_an_operator_stops_no_process_sends(together):
+    """The system is told; the worker obeys, also when it has been started anew meanwhile."""
+    assert (await together.switches("trip"))["state"] == "forced-open"
+    await asyncio.sleep(1.0)
+    keys = [together.a_key("stopped") for _ in range(8)]
+    for key in keys[:4]:
+        await together.place(together.an_order(), key)
+    together.worker.kill()
+    together.worker.start()
+    await together.worker.ready(together.client, within=60.0)
+    for key in keys[4:]:
+        await together.place(together.an_order(), key)
+    for key in keys:
+        await together.reached(key, commercial="confirmed")
+    await asyncio.sleep(1.0)
+    assert [await together.wms(key) for key in keys] == [[]] * len(keys)
+
+    assert (await together.switches("reset"))["state"] == "closed"
+    for key in keys:
+        await together.reached(key, fulfilment="released")

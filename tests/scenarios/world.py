@@ -552,7 +552,7 @@ class World:
             settings=ReconciliationSettings(), mint=self.journal.mint,
         )  # fmt: skip
         broker = BudgetBroker({}, clock=self.clock)
-        accounts = AccountsApi(lines=(), broker=broker, allowances={})
+        accounts = AccountsApi(lines=(), broker=broker, allowances={}, clock=self.clock)
         self.operations = OperationsApi(
             orders=self.orders,
             processes=JournalApi(journal=self.journal, accounts=accounts),

@@ -24,7 +24,7 @@ from tests.security.launch import OVERSCOPED
 
 OWN, OTHER = "cust_20001", "cust_20005"
 _OWNERS = {"partner-acme": OWN, "partner-globex": OTHER}
-_INTERNAL = ("/process/", "/system/", "/operations/")
+_INTERNAL = ("/process/", "/system/", "/operations/", "/gateway/")
 _PUBLIC = ("/webhooks",)
 """Verified as each vendor signs; no consumer, no accounts."""
 _ROUNDS = {"smoke": 1, "full": 15}

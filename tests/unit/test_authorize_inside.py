@@ -22,7 +22,9 @@ def a_call(api, accounts):
     return step, call
 
 
-@pytest.mark.parametrize("api", ["process/things/v1", "system/erp/v1", "operations/v1"])
+@pytest.mark.parametrize(
+    "api", ["process/things/v1", "system/erp/v1", "operations/v1", "gateway/v1"]
+)
 def test_who_acts_for_some_accounts_is_refused_inside(api):
     step, call = a_call(api, ("cust_1",))
     verdict = step.ask(call)

@@ -1,13 +1,10 @@
 """The operators' commands: what they ask, what they show, and what they say when they cannot."""
 
-import asyncio
-import os
-import sys
-
 import msgspec
 import pytest
 
-from tests.gateway_desk import Desk, reply
+from tests.command_line import crossdock
+from tests.gateway_desk import Desk, refuse, reply
 from tests.serving import serving
 
 pytestmark = pytest.mark.anyio
@@ -38,24 +35,43 @@ EXCEPTION = {
 }  # fmt: skip
 
 
+def a_breaker(name, **told):
+    return {
+        "name": name, "state": "closed", "failures": 0, "retryInSeconds": None, "reason": None,
+        "wouldRefuse": 0, **told,
+    }  # fmt: skip
+
+
+BREAKERS = {
+    ("GET", "/breakers"): {"circuits": [a_breaker("erp.write")]},
+    ("GET", "/gateway/v1/circuits"): {"circuits": [a_breaker("sales.v1.reads", state="open")]},
+    ("POST", "/breakers/erp.write/changes"): a_breaker("erp.write", state="forced-open"),
+    ("POST", "/gateway/v1/circuits/sales.v1.reads/changes"): a_breaker("sales.v1.reads"),
+}
+
+
 class Operated(Desk):
-    """Answers operations/v1 from a script, and keeps what it was sent."""
+    """Answers operations/v1 and gateway/v1 from a script, and keeps what it was sent."""
 
     def __init__(self):
         super().__init__()
         self.sent = []
         self.looks = iter([a_redrive(applied=2), a_redrive(state="done", applied=2, skipped=1)])
         self.verdict = {"whole": True, "faults": [], "records": 12, "ends": []}
+        self.operations_away = False
 
     async def __call__(self, scope, receive, send):
         path = scope["path"].removeprefix("/operations/v1")
-        if path == scope["path"]:
+        if path == scope["path"] and not path.startswith("/gateway/v1"):
             await super().__call__(scope, receive, send)
             return
         body = (await receive())["body"]
         key = dict(scope["headers"]).get(b"idempotency-key")
         query = scope["query_string"].decode()
         self.sent.append((path, msgspec.json.decode(body) if body else query, key))
+        if self.operations_away and not path.startswith("/gateway"):
+            await refuse(send, "upstream-unavailable")
+            return
         await reply(send, 200, self.answer(scope["method"], path))
 
     def answer(self, method, path):
@@ -68,18 +84,9 @@ class Operated(Desk):
                 return next(self.looks)
             case "POST", "/audit-verdicts":
                 return self.verdict
+            case _ if (method, path) in BREAKERS:
+                return BREAKERS[method, path]
         return {"exceptions": [EXCEPTION], "cursor": None}
-
-
-async def crossdock(url, folder, *arguments):
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "deploy.cli", *arguments,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "CROSSDOCK_PORT": url.rpartition(":")[2], "CROSSDOCK_DATA": str(folder)},
-    )  # fmt: skip
-    async with asyncio.timeout(60):
-        out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
 
 
 @pytest.fixture
@@ -165,3 +172,37 @@ async def test_a_record_that_is_not_whole_fails_the_command(desk, tmp_path):
     code, out, _ = await crossdock(desk.url, tmp_path, "audit", "verify", "--export", str(kept))
     assert (code, kept.exists()) == (1, False)
     assert "line 7 altered" in out
+
+
+async def test_breakers_towards_vendors_and_tiers_are_one_list(desk, tmp_path):
+    """With the tiers away those of the gateway are shown all the same, and that is said."""
+    code, out, _ = await crossdock(desk.url, tmp_path, "breakers")
+    assert code == 0
+    assert [row.split()[:2] for row in out.splitlines()[1:]] == [
+        ["erp.write", "closed"], ["sales.v1.reads", "open"],
+    ]  # fmt: skip
+
+    desk.operations_away = True
+    code, out, err = await crossdock(desk.url, tmp_path, "breakers", "--json")
+    assert [each["name"] for each in msgspec.json.decode(out)["circuits"]] == ["sales.v1.reads"]
+    assert (code, "GET /operations/v1/breakers was refused" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("act", "breaker", "asked"),
+    [
+        ("trip", "erp.write", "/breakers/erp.write/changes"),
+        ("reset", "sales.v1.reads", "/gateway/v1/circuits/sales.v1.reads/changes"),
+    ],
+)
+async def test_a_breaker_is_tripped_and_reset_by_its_name_alone(
+    desk, tmp_path, act, breaker, asked
+):
+    """Whose it is need not be said; the reason goes with it, under a key."""
+    code, out, err = await crossdock(desk.url, tmp_path, "breakers", act, breaker, "--note", "why")
+
+    assert code == 0, err
+    assert breaker in out
+    path, body, key = desk.sent[-1]
+    assert (path, body) == (asked, {"action": act, "note": "why"})
+    assert key.startswith(b"cli-")
