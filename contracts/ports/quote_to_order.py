@@ -27,10 +27,10 @@ class PlaceOrder(Canonical, frozen=True, kw_only=True):
 class OrderQuery(Canonical, frozen=True, kw_only=True):
     """Which orders are wanted. Newest first; give `cursor` back to go on."""
 
-    po: Annotated[str, msgspec.Meta(max_length=35)] | None = None
-    customer: Annotated[str, msgspec.Meta(max_length=64)] | None = None
-    reference: Annotated[str, msgspec.Meta(max_length=35)] | None = None
-    cursor: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    po: Annotated[str, msgspec.Meta(min_length=1, max_length=35)] | None = None
+    customer: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
+    reference: Annotated[str, msgspec.Meta(min_length=1, max_length=35)] | None = None
+    cursor: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
 
 
@@ -71,7 +71,7 @@ class ExceptionQuery(Canonical, frozen=True, kw_only=True):
 
     category: Category | None = None
     open: bool = True
-    cursor: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    cursor: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
 
 
@@ -117,7 +117,7 @@ class Totals(Canonical, frozen=True, kw_only=True):
 class TotalsQuery(Canonical, frozen=True, kw_only=True):
     """Which channel's totals are wanted."""
 
-    channel: Annotated[str, msgspec.Meta(max_length=40)]
+    channel: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 
 
 class QuoteToOrder(Protocol):

@@ -94,7 +94,7 @@ class DifferenceQuery(Canonical, frozen=True, kw_only=True):
     """Which of a sweep's differences are wanted."""
 
     kind: DifferenceKind | None = None
-    cursor: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    cursor: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
 
 
