@@ -102,7 +102,11 @@ class Remedy(Canonical, frozen=True, kw_only=True):
 
 
 class Totals(Canonical, frozen=True, kw_only=True):
-    """Sums over a channel's orders and credit memos, for reconciliation; amounts as strings."""
+    """Sums over a channel's orders and credit memos, for reconciliation; amounts as strings.
+
+    `unreadable` orders and credits, of whatever channel, are in none of the figures: what is stored
+    of them cannot be read, and each waits as an exception.
+    """
 
     channel: str
     orders: int
@@ -112,6 +116,7 @@ class Totals(Canonical, frozen=True, kw_only=True):
     exceptions: dict[str, int]
     net_ordered: dict[str, str]
     net_credited: dict[str, str]
+    unreadable: int = 0
 
 
 class TotalsQuery(Canonical, frozen=True, kw_only=True):

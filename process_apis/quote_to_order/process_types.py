@@ -12,8 +12,13 @@ from process_apis.quote_to_order.exposure import Exposure
 from process_apis.quote_to_order.lifecycle import CREDIT, ORDER
 from process_apis.quote_to_order.numbers import findable
 from process_apis.quote_to_order.outlook import credit_outlook, order_outlook
-from process_apis.quote_to_order.queries import CREDIT_KIND, ORDER_KIND, OrderQueries
-from process_apis.quote_to_order.records import CreditRecord, OrderRecord
+from process_apis.quote_to_order.queries import OrderQueries
+from process_apis.quote_to_order.records import (
+    CREDIT_KIND,
+    ORDER_KIND,
+    CreditRecord,
+    OrderRecord,
+)
 from process_apis.quote_to_order.settings import OrderSettings
 from process_apis.quote_to_order.signals import (
     HOLD_CHANGED,

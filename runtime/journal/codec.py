@@ -1,11 +1,12 @@
 """Process types by name, and their documents to and from JSON."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from runtime.journal.faults import UnknownKind, UnknownVersion
+from runtime.journal.faults import UnknownKind, UnknownVersion, UnreadableProcess
 from runtime.journal.incidents import REMEDIES, Category, Remedy
 from runtime.journal.process import Effect, Lane, Process, ProcessType
 from runtime.journal.times import from_micros, maybe_time
@@ -20,6 +21,11 @@ decode_effects = msgspec.json.Decoder(tuple[Effect, ...]).decode
 """The effects of a process, from their JSON."""
 
 NO_EFFECTS = b"[]"
+
+UNREADABLE = "What is stored of it can no longer be read; put that right, then retry."
+"""Why nothing else can be done about a process that cannot be read."""
+
+log = logging.getLogger("crossdock.journal")
 
 
 class Types:
@@ -96,6 +102,48 @@ class Types:
             incident_category=_category(row.incident_category),
             incident_passes=bool(row.incident_passes),
         )
+
+    def read(self, row: Any) -> Process[Any]:
+        """A row of the process table as a `Process`.
+
+        Raises `UnreadableProcess`, whatever is wrong with it: no JSON, another shape, a version or
+        a kind this release does not know, an upgrade that stumbles.
+        """
+        try:
+            return self.process(row)
+        except Exception as failure:
+            raise UnreadableProcess(row.id) from failure
+
+    def part(self, row: Any, decode: Callable[[bytes], Any]) -> Any:
+        """What `decode` makes of a row's data: for a few fields, without the cost of the others.
+
+        Data of an older version is upgraded first, and answered whole. Raises `UnreadableProcess`.
+        """
+        try:
+            if row.version == self[row.kind].version:
+                return decode(row.data)
+            return self.data(row.kind, row.version, row.data)
+        except Exception as failure:
+            raise UnreadableProcess(row.id) from failure
+
+    def readable(self, rows: Iterable[Any]) -> list[Process[Any]]:
+        """Those of some rows that can be read, in their order.
+
+        The others are named in the log; that they have an incident is the worker's part.
+        """
+        found = []
+        for row in rows:
+            try:
+                found.append(self.read(row))
+            except UnreadableProcess as unreadable:
+                left_out(row.id, unreadable.__cause__)
+        return found
+
+
+def left_out(process_id: str, failure: BaseException | None) -> None:
+    """Say that an answer about many processes does without one that cannot be read."""
+    told = {"process_id": process_id, "failure": type(failure).__name__}
+    log.warning("unreadable_process_left_out", extra=told)
 
 
 def _category(stored: str | None) -> Category | None:

@@ -88,6 +88,7 @@ class Books:
     def __init__(self, *orders):
         self.journal, self.erp, self.wms, self.crm = {}, {}, {}, {}
         self.away = set()
+        self.unread = set()
         self.between = lambda: None
         for order in orders:
             self.holds(order)
@@ -109,11 +110,17 @@ class Books:
         return [each.id for each in self.journal.values() if each.updated_at >= since], None
 
     async def of(self, ids):
-        return [each for each in self.journal.values() if each.id in ids]
+        return [each for each in self._readable() if each.id in ids]
 
     async def named(self, references):
         wanted = {each.upper() for each in references}
-        return [each for each in self.journal.values() if each.reference.upper() in wanted]
+        return [each for each in self._readable() if each.reference.upper() in wanted]
+
+    async def is_unread(self, reference):
+        return reference.upper() in self.unread
+
+    def _readable(self):
+        return [each for each in self.journal.values() if each.reference not in self.unread]
 
     # The systems.
 
@@ -284,6 +291,15 @@ async def test_whoever_waits_visibly_is_counted_and_not_reported(house):
 
     assert await house.sweeps() == []
     assert "3 of them wait, visibly, for somebody" in house.swept.says
+
+
+async def test_an_order_whose_record_cannot_be_read_is_not_called_unknown(house):
+    """It was accepted, and its exception is where people look: what differs nobody can tell."""
+    house.books.unread = {"R-2"}
+
+    assert await house.sweeps() == []
+    assert (house.swept.compared["journal"], house.swept.complete) == (4, True)
+    assert "1 of them wait, visibly, for somebody" in house.swept.says
 
 
 async def test_an_order_that_stands_still_unseen_is_missing(house):
