@@ -7,6 +7,7 @@ from contracts.ports.erp import Erp
 from contracts.ports.inventory import Inventory
 from contracts.ports.pricing_credit import PricingCredit
 from contracts.ports.wms import Wms
+from process_apis.quote_to_order import remedies
 from process_apis.quote_to_order.credits import CreditSteps
 from process_apis.quote_to_order.exposure import Exposure
 from process_apis.quote_to_order.lifecycle import CREDIT, ORDER
@@ -68,6 +69,7 @@ def process_types(
         on_signal=order_signals(settings.settle_before_undo),
         settle_after_takeover=dict.fromkeys(_CREATING, settings.settle_after_takeover),
         outlook=order_outlook,
+        why_not=remedies.why_not,
     )
     credit = ProcessType(
         name=CREDIT_KIND,
@@ -78,5 +80,6 @@ def process_types(
         on_signal={REMEDY: credit_remedied, HOLD_CHANGED: no_matter},
         settle_after_takeover={"matched": settings.settle_after_takeover},
         outlook=credit_outlook,
+        why_not=remedies.why_not,
     )
     return findable(order), findable(credit)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from runtime.journal.faults import UnknownKind, UnknownVersion, UnreadableProcess
-from runtime.journal.incidents import REMEDIES, Category, Remedy
+from runtime.journal.incidents import REMEDIES, Action, Category, Remedy
 from runtime.journal.process import Effect, Lane, Process, ProcessType
 from runtime.journal.times import from_micros, maybe_time
 
@@ -50,6 +50,19 @@ class Types:
         """The remedy of a category; a kind this release does not have keeps the usual ones."""
         known = self._types.get(kind)
         return (known.remedies if known is not None else REMEDIES)[category]
+
+    def why_not(self, row: Any, action: Action) -> str | None:
+        """Why an action would change nothing about the process of a row; None where it would.
+
+        One that cannot be read can only be retried, once its record has been put right.
+        """
+        known = self._types.get(row.kind)
+        if known is None or known.why_not is None:
+            return None
+        try:
+            return known.why_not(self.read(row), action)
+        except UnreadableProcess:
+            return None if action is Action.RETRY else UNREADABLE
 
     def may_have_ended_in(self, state: str) -> bool:
         """Whether a process that ended may be in this state, also one of a kind not known here."""
