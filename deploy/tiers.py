@@ -27,8 +27,9 @@ from contracts.ports.tax import Tax
 from contracts.ports.wms import Wms
 from contracts.versions import ApiVersion, supported
 from deploy.jobs import Job, alone, forgetting
-from deploy.notifications import Notifications, Subscriptions, WarehouseSecrets
+from deploy.notifications import Notifications
 from deploy.profile import Configuration, Settings
+from deploy.subscribing import Subscriptions, VendorSubscriptions, WarehouseSecrets
 from experience_apis.operations.api import OperationsApi
 from experience_apis.sales.api import SalesApi
 from gateway.config import reference
@@ -134,15 +135,14 @@ class SystemTier:
             ),
             broker=broker,
             allowances=systems.allowances,
+            renewals=VendorSubscriptions(
+                erp=erp if systems.business_central.webhook_secrets else None,
+                wms=wms if systems.shiphero.webhook_secrets else None,
+                webhooks=f"{edge.public_url}/webhooks",
+            ).renewals,
         )
         self.heard_package: Callable[[Shipment], object] = wms.heard
-        webhooks = f"{around.configured.gateway.gateway.public_url}/webhooks"
-        self.subscriptions = Subscriptions(
-            erp=erp if systems.business_central.webhook_secrets else None,
-            wms=wms if systems.shiphero.webhook_secrets else None,
-            webhooks=webhooks,
-        )
-        self.jobs: list[Job] = [self.subscriptions.run]
+        self.jobs: list[Job] = []
 
     @property
     def apis(self) -> Mapping[str, object]:
@@ -199,7 +199,6 @@ class SystemsElsewhere(Elsewhere):
     """The system tier in another process."""
 
     guards: Sequence[Any] = ()
-    subscriptions: Subscriptions | None = None
 
     def __init__(self, address: str, parts: Parts) -> None:
         super().__init__("system", address)
@@ -251,10 +250,10 @@ class ProcessTier:
             settings=configured.orders, clock=clock, exposure=exposure, promises=promises,
             inventory=self.inventory,
         )  # fmt: skip
-        subscriptions = below.subscriptions
+        subscriptions = Subscriptions(below.accounts)
         self.propagation = Propagation(
             erp=below.erp, wms=below.wms, store=self.store, settings=configured.propagation,
-            clock=clock, renewals={} if subscriptions is None else subscriptions.renewals,
+            clock=clock, renewals=subscriptions.renewals,
         )  # fmt: skip
         edge = configured.gateway.gateway
         self.shared = (
@@ -279,8 +278,7 @@ class ProcessTier:
         self.orders: Orders = parts.orders(self._orders)
         erp_watch, wms_watch = self.propagation.over(self.journal)
         secrets_of_wms = WarehouseSecrets(configured.systems.shiphero.webhook_secrets, self.journal)
-        if subscriptions is not None:
-            subscriptions.give_secrets_to(secrets_of_wms)
+        subscriptions.give_secrets_to(secrets_of_wms)
         self.reconciliation = ReconciliationApi(
             orders=OrderBook(self.store, self.journal.types),
             erp=below.erp, wms=below.wms, crm=below.crm, store=self.store,
@@ -310,8 +308,12 @@ class ProcessTier:
                 alone(built.deal_watch(self.journal, missed).run, "deals", holding, self.store),
                 alone(erp_watch.run, "erp-watch", holding, self.store),
                 alone(wms_watch.run, "wms-watch", holding, self.store),
+                alone(subscriptions.run, "subscriptions", holding, self.store),
                 self.propagation.watchdog.run,
             ]
+        else:
+            # Messages come in here, and whoever looks at the vendors must hear of them.
+            self.jobs.append(self.propagation.watchdog.tell)
 
     @property
     def apis(self) -> Mapping[str, object]:
