@@ -44,6 +44,7 @@ from process_apis.propagation.caches import Invalidations
 from process_apis.propagation.streams import EventStreams
 from process_apis.quote_to_order.book import OrderBook
 from process_apis.quote_to_order.build import QuoteToOrder
+from process_apis.quote_to_order.reports import CrmTeller
 from process_apis.quote_to_order.shared_exposure import exposure_over
 from process_apis.reconciliation.api import ReconciliationApi
 from runtime.budget import BudgetBroker
@@ -283,6 +284,7 @@ class ProcessTier:
             orders=OrderBook(self.store, self.journal.types),
             erp=below.erp, wms=below.wms, crm=below.crm, store=self.store,
             settings=configured.reconciliation, clock=clock, mint=self.journal.mint,
+            teller=CrmTeller(self.journal),
         )  # fmt: skip
         self.operated: Processes = JournalApi(journal=self.journal, accounts=below.accounts)
         self.webhooks = Notifications(

@@ -8,7 +8,9 @@ from typing import Annotated, Literal, Protocol
 
 import msgspec
 
-from contracts.canonical.shapes import Canonical, Instant
+from contracts.canonical.ids import ExternalReference
+from contracts.canonical.shapes import Canonical, Instant, Text
+from contracts.ports import examples
 from contracts.ports.binding import Reply, operation
 
 READ = "process:reconciliation:read"
@@ -105,6 +107,23 @@ class DifferencePage(Canonical, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
+class Retelling(Canonical, frozen=True, kw_only=True):
+    """Which of a sweep's differences in the CRM are to end by telling it again.
+
+    All of them, or those of the orders named. `note` goes into the audit trail.
+    """
+
+    note: Text
+    references: Annotated[tuple[ExternalReference, ...], msgspec.Meta(max_length=500)] = ()
+
+
+class Retold(Canonical, frozen=True, kw_only=True):
+    """Of how many orders the CRM is told again, and why it is not told of others."""
+
+    orders: int
+    not_told: dict[str, str]
+
+
 class Reconciliation(Protocol):
     """Compares the journal with CRM, ERP and warehouse, and says what is not as it should be."""
 
@@ -141,4 +160,17 @@ class Reconciliation(Protocol):
     )
     async def differences(self, sweep: str, query: DifferenceQuery) -> DifferencePage:
         """List what a sweep found."""
+        ...
+
+    @operation(
+        "POST",
+        "/sweeps/{sweep}/retellings",
+        scope=WRITE,
+        idempotency="optional",
+        limit="operations",
+        problems=("not-found",),
+        examples={"body": examples.RETELLING},
+    )
+    async def retell(self, sweep: str, body: Retelling) -> Retold:
+        """Tell the CRM again how the orders stand that a sweep found it does not show so."""
         ...

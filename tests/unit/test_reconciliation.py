@@ -11,10 +11,16 @@ import pytest
 from contracts.canonical.ids import SystemId
 from contracts.canonical.money import money
 from contracts.canonical.order import Hold, Order, OrderException, Release
+from contracts.context import CallContext, calling
 from contracts.outcomes import CallFailedError, Rejected, Unavailable
 from contracts.ports.crm import OrderReport, ReportPage, ShownReports
 from contracts.ports.erp import DocumentPage, ErpOrder, ErpOrderPage, OrderDocuments
-from contracts.ports.reconciliation import DifferenceKind, DifferenceQuery, StartSweep
+from contracts.ports.reconciliation import (
+    DifferenceKind,
+    DifferenceQuery,
+    Retelling,
+    StartSweep,
+)
 from contracts.ports.wms import ShipmentPage, WarehouseOrder, WarehouseOrderPage
 from contracts.problems import ProblemError
 from process_apis.reconciliation.api import ReconciliationApi
@@ -90,6 +96,7 @@ class Books:
         self.away = set()
         self.unread = set()
         self.between = lambda: None
+        self.told = []
         for order in orders:
             self.holds(order)
 
@@ -149,6 +156,11 @@ class Books:
         self.between()
         return found(self.wms, reference)
 
+    async def tell(self, orders, *, actor, note):
+        self.told.append(([each.reference for each in orders], actor, note))
+        for order in orders:
+            self.crm[order.reference] = in_the_crm(order)
+
     async def list_reports(self, query):
         self.answers("crm")
         return ReportPage(reports=tuple(self.crm.values()))
@@ -176,7 +188,7 @@ class House:
         self.api = ReconciliationApi(
             orders=self.books, erp=self.books, wms=self.books, crm=self.books, store=store,
             settings=settings or ReconciliationSettings(), clock=self.clock,
-            mint=lambda: f"sweep-{next(self._ids)}",
+            mint=lambda: f"sweep-{next(self._ids)}", teller=self.books,
         )  # fmt: skip
 
     async def sweeps(self, since=MORNING):
@@ -382,6 +394,49 @@ async def test_differences_are_paged_and_picked_by_kind(house):
     assert sorted(seen) == ["R-1", "R-2", "R-3"]
     with pytest.raises(ProblemError, match="not-found"):
         await house.api.differences("sweep-0", DifferenceQuery())
+
+
+async def retold(house, *references, note="the CRM was restored"):
+    call = CallContext(correlation_id="story", consumer="operator", subject="Mary")
+    with calling(call):
+        body = Retelling(note=note, references=references)
+        return await house.api.retell(house.swept.id, body)
+
+
+async def test_the_crm_is_told_again_what_it_does_not_show(house):
+    """Missing, or shown otherwise: how the order stands here is told, and the next sweep agrees."""
+    del house.books.crm["R-2"]
+    house.books.crm["R-3"] = in_the_crm(house.books.journal["R-3"], fulfilment="not-released")
+    del house.books.erp["R-4"]
+    await house.sweeps()
+
+    said = await retold(house)
+
+    assert (said.orders, said.not_told) == (2, {})
+    ((references, actor, note),) = house.books.told
+    assert (sorted(references), actor, note) == (["R-2", "R-3"], "Mary", "the CRM was restored")
+    assert await house.sweeps() == [("cancelled-in-erp", "erp", "R-4")]
+
+
+async def test_of_what_the_crm_cannot_be_told_the_reason_is_said(house):
+    """A row of nobody's order, an order that cannot be read, one about which nothing was found."""
+    strange = in_the_crm(an_order("R-9"))
+    house.books.crm["R-9"] = strange
+    del house.books.crm["R-1"], house.books.crm["R-2"]
+    await house.sweeps()
+    house.books.unread = {"R-2"}
+
+    said = await retold(house, "r-9", "R-2", "R-5")
+
+    assert said.orders == 0
+    assert said.not_told == {
+        "R-9": "It is no order of ours: remove the row in the CRM.",
+        "R-2": "Its record cannot be read; see its exception.",
+        "R-5": "This sweep found nothing about it that the CRM is to be told.",
+    }
+    with pytest.raises(ProblemError) as refused:
+        await house.api.retell("nobody", Retelling(note="?"))
+    assert refused.value.problem.slug == "not-found"
 
 
 async def test_a_sweep_is_begun_shown_while_it_runs_and_its_death_is_seen(house):
