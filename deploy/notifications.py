@@ -5,43 +5,27 @@ again. What moves an order is durable before it is acknowledged; a message that 
 refused, and one that means nothing to us is acknowledged, so that its vendor does not try again.
 """
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Final, assert_never
-
-import msgspec
 
 from contracts.canonical.documents import Shipment
 from contracts.canonical.ids import OrderId
 from contracts.events.taxonomy import RecordChanged
-from contracts.outcomes import CallFailedError
 from contracts.ports.binding import RawReply, RawRequest
 from contracts.problems import refuse
 from deploy.profile import Systems
+from deploy.subscribing import WarehouseSecrets
 from process_apis.propagation.build import DEALS
 from process_apis.propagation.erp_looks import CUSTOMERS, INVOICES, ORDERS
 from process_apis.propagation.intake import Intake
-from process_apis.propagation.watching import Notes
 from process_apis.propagation.wms_looks import CANCELLATIONS, SHIPMENTS, STOCK
 from runtime.clock import Clock
 from runtime.store.faults import StoreUnavailable
 from system_apis.crm.salesforce import notifications as salesforce
 from system_apis.erp.business_central import notifications as business_central
-from system_apis.erp.business_central.connector import BusinessCentral
 from system_apis.erp.business_central.mapping import Records
 from system_apis.wms.shiphero import notifications as shiphero
-from system_apis.wms.shiphero.connector import ShipHero
 from system_apis.wms.shiphero.notifications import Notice, PackageShipped
-
-log = logging.getLogger("crossdock.notifications")
-
-_FIRST_PAUSE: Final = 1.0
-_LONGEST_PAUSE: Final = 3_600.0
-"""Seconds; a subscription lives three days, and one bad answer of ours ends it."""
-
-_MOST_SECRETS: Final = 12
-_SECRETS: Final = ("webhook-secrets", "shiphero")
 
 DealWon = Callable[[str, str], Awaitable[bool]]
 Doubt = Callable[[Iterable[RecordChanged]], object]
@@ -65,98 +49,6 @@ _ERP_WATCHED: Final[Mapping[Records, str]] = {
 
 def _nobody(*_: object) -> None:
     """Whoever is told when nobody wants to know."""
-
-
-class WarehouseSecrets:
-    """What the warehouse signs its messages with: the configured secrets, and those of renewals.
-
-    The vendor shows a secret once, to whoever registers; it is kept beside the journal, where
-    every process that takes messages finds it.
-    """
-
-    def __init__(self, configured: Sequence[str], notes: Notes | None = None) -> None:
-        self._configured = tuple(configured)
-        self._notes = notes
-        self._adopted: tuple[str, ...] = ()
-
-    async def signed(self, raw: RawRequest) -> bool:
-        """Tell whether a message carries the signature of a secret that is known."""
-        if shiphero.verified(raw.body, raw.headers, (*self._configured, *self._adopted)):
-            return True
-        await self._read()
-        return shiphero.verified(raw.body, raw.headers, self._adopted)
-
-    async def adopt(self, secrets: Sequence[str]) -> None:
-        """Believe new secrets; those before stay, for messages that are under way."""
-        await self._read()
-        self._adopted = (*secrets, *self._adopted)[:_MOST_SECRETS]
-        if self._notes is not None:
-            await self._notes.set_note(*_SECRETS, msgspec.json.encode(self._adopted))
-
-    async def _read(self) -> None:
-        stored = None if self._notes is None else await self._notes.note(*_SECRETS)
-        if stored is not None:
-            self._adopted = msgspec.json.decode(stored, type=tuple[str, ...])
-
-
-class Subscriptions:
-    """Keeps the vendors telling us what changed.
-
-    Those of the ERP end after three days by themselves; those of the warehouse last until they are
-    made anew, which gives them new secrets. Nothing rests on them: whatever they do not
-    tell is found by looking.
-    """
-
-    def __init__(self, *, erp: BusinessCentral | None, wms: ShipHero | None, webhooks: str) -> None:
-        self._erp = erp
-        self._wms = wms
-        self._webhooks = webhooks
-        self._secrets: WarehouseSecrets | None = None
-
-    @property
-    def renewals(self) -> Mapping[str, Callable[[], Awaitable[int]]]:
-        """Answer how the subscriptions of each vendor are made anew."""
-        return {"business_central": self.renew_erp, "shiphero": self.renew_wms}
-
-    def give_secrets_to(self, secrets: WarehouseSecrets) -> None:
-        """Have the warehouse's new secrets believed by whoever takes its messages."""
-        self._secrets = secrets
-
-    async def renew_erp(self) -> int:
-        """Subscribe to what is not subscribed to; answer how many were made."""
-        if self._erp is None:
-            return 0
-        return await self._erp.keep_subscribed(f"{self._webhooks}/business_central")
-
-    async def renew_wms(self) -> int:
-        """Register with the warehouse anew; answer how many were made."""
-        if self._wms is None or self._secrets is None:
-            return 0
-        given = await self._wms.register_webhooks(f"{self._webhooks}/shiphero")
-        await self._secrets.adopt(given)
-        return len(given)
-
-    async def run(self) -> None:
-        """Subscribe, and see to it every hour; a vendor that does not answer is asked again.
-
-        What the warehouse has registered is left as it is: its secrets were shown once.
-        """
-        pause = _FIRST_PAUSE
-        while True:
-            await asyncio.sleep(pause)
-            try:
-                made = await self.renew_erp()
-                if self._wms is not None and not await self._wms.is_registered(
-                    f"{self._webhooks}/shiphero"
-                ):
-                    made += await self.renew_wms()
-            except CallFailedError as failed:
-                pause = min(pause * 2, _LONGEST_PAUSE)
-                failure = type(failed.failure).__name__
-                log.warning("not_subscribed", extra={"failure": failure, "again_in": pause})
-            else:
-                pause = _LONGEST_PAUSE
-                log.info("subscribed", extra={"made": made})
 
 
 class Notifications:

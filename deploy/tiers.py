@@ -28,8 +28,9 @@ from contracts.ports.tax import Tax
 from contracts.ports.wms import Wms
 from contracts.versions import ApiVersion, supported
 from deploy.jobs import Job, alone, forgetting, lasting
-from deploy.notifications import Notifications, Subscriptions, WarehouseSecrets
+from deploy.notifications import Notifications
 from deploy.profile import Configuration, Settings
+from deploy.subscribing import Subscriptions, VendorSubscriptions, WarehouseSecrets
 from experience_apis.operations.api import OperationsApi
 from experience_apis.sales.api import SalesApi
 from gateway.config import reference
@@ -44,6 +45,7 @@ from process_apis.propagation.caches import Invalidations
 from process_apis.propagation.streams import EventStreams
 from process_apis.quote_to_order.book import OrderBook
 from process_apis.quote_to_order.build import QuoteToOrder
+from process_apis.quote_to_order.reports import CrmTeller
 from process_apis.quote_to_order.shared_exposure import exposure_over
 from process_apis.reconciliation.api import ReconciliationApi
 from runtime.budget import BudgetBroker
@@ -141,18 +143,17 @@ class SystemTier:
             allowances=systems.allowances,
             clock=clock,
             store=store,
+            renewals=VendorSubscriptions(
+                erp=erp if systems.business_central.webhook_secrets else None,
+                wms=wms if systems.shiphero.webhook_secrets else None,
+                webhooks=f"{edge.public_url}/webhooks",
+            ).renewals,
         )
         self.accounts: Accounts = accounts
         self._acts = accounts.acts
         self._obeying: asyncio.Task[None] | None = None
         self.heard_package: Callable[[Shipment], object] = wms.heard
-        webhooks = f"{around.configured.gateway.gateway.public_url}/webhooks"
-        self.subscriptions = Subscriptions(
-            erp=erp if systems.business_central.webhook_secrets else None,
-            wms=wms if systems.shiphero.webhook_secrets else None,
-            webhooks=webhooks,
-        )
-        self.jobs: list[Job] = [self.subscriptions.run]
+        self.jobs: list[Job] = []
 
     @property
     def apis(self) -> Mapping[str, object]:
@@ -214,7 +215,6 @@ class SystemsElsewhere(Elsewhere):
     """The system tier in another process."""
 
     guards: Sequence[Any] = ()
-    subscriptions: Subscriptions | None = None
 
     def __init__(self, address: str, parts: Parts) -> None:
         super().__init__("system", address)
@@ -271,10 +271,10 @@ class ProcessTier:
             settings=configured.orders, clock=clock, exposure=exposure, promises=promises,
             inventory=self.inventory,
         )  # fmt: skip
-        subscriptions = below.subscriptions
+        subscriptions = Subscriptions(below.accounts)
         self.propagation = Propagation(
             erp=below.erp, wms=below.wms, store=self.store, settings=configured.propagation,
-            clock=clock, renewals={} if subscriptions is None else subscriptions.renewals,
+            clock=clock, renewals=subscriptions.renewals,
         )  # fmt: skip
         edge = configured.gateway.gateway
         self.shared = (
@@ -299,12 +299,12 @@ class ProcessTier:
         self.orders: Orders = parts.orders(self._orders)
         erp_watch, wms_watch = self.propagation.over(self.journal)
         secrets_of_wms = WarehouseSecrets(configured.systems.shiphero.webhook_secrets, self.journal)
-        if subscriptions is not None:
-            subscriptions.give_secrets_to(secrets_of_wms)
+        subscriptions.give_secrets_to(secrets_of_wms)
         self.reconciliation = ReconciliationApi(
             orders=OrderBook(self.store, self.journal.types),
             erp=below.erp, wms=below.wms, crm=below.crm, store=self.store,
             settings=configured.reconciliation, clock=clock, mint=self.journal.mint,
+            teller=CrmTeller(self.journal),
         )  # fmt: skip
         self.operated: Processes = JournalApi(journal=self.journal, accounts=below.accounts)
         self.webhooks = Notifications(
@@ -330,8 +330,12 @@ class ProcessTier:
                 alone(built.deal_watch(self.journal, missed).run, "deals", holding, self.store),
                 alone(erp_watch.run, "erp-watch", holding, self.store),
                 alone(wms_watch.run, "wms-watch", holding, self.store),
+                alone(subscriptions.run, "subscriptions", holding, self.store),
                 self.propagation.watchdog.run,
             ]
+        else:
+            # Messages come in here, and whoever looks at the vendors must hear of them.
+            self.jobs.append(self.propagation.watchdog.tell)
 
     @property
     def apis(self) -> Mapping[str, object]:

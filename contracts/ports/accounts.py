@@ -1,4 +1,7 @@
-"""Our accounts with vendors: what they allow, and whether they answer (system/accounts/v1)."""
+"""Our accounts with vendors (system/accounts/v1).
+
+What they allow, whether they answer, and that they tell us what changes.
+"""
 
 from typing import Literal, Protocol
 
@@ -8,6 +11,8 @@ from contracts.ports.binding import operation
 
 READ = "system:accounts:read"
 WRITE = "system:accounts:write"
+RENEW = "system:accounts:renew"
+"""For the process tier alone: who renews is told secrets."""
 
 
 SystemName = Literal["crm", "erp", "wms"]
@@ -78,8 +83,27 @@ class CircuitChange(Canonical, frozen=True, kw_only=True):
     note: Text
 
 
+class Renewal(Canonical, frozen=True, kw_only=True):
+    """How subscriptions are renewed: what is missing is made; with `anew` also what is there."""
+
+    anew: bool = False
+
+
+class Renewed(Canonical, frozen=True, kw_only=True):
+    """How many subscriptions were made, and what the system signs their messages with.
+
+    Some systems show a secret only now; others keep the one they were given.
+    """
+
+    made: int
+    secrets: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Renewed {self.made} made, {len(self.secrets)} secrets>"
+
+
 class Accounts(Protocol):
-    """What our accounts with the vendors allow, and whether their systems answer."""
+    """What our accounts with the vendors allow, whether their systems answer, and tell us."""
 
     @operation("GET", "/budgets", scope=READ, limit="operations")
     async def budgets(self) -> Budgets:
@@ -102,4 +126,18 @@ class Accounts(Protocol):
     )
     async def change_circuit(self, circuit: str, body: CircuitChange) -> Circuit:
         """Trip a breaker by hand, or give it back to its own judgement."""
+        ...
+
+    @operation(
+        "POST",
+        "/subscriptions/{system}/renewals",
+        scope=RENEW,
+        limit="operations",
+        criticality="sync",
+        budget_ms=30_000,
+        problems=("not-found",),
+        examples={"system": "wms", "body": {"anew": False}},
+    )
+    async def renew_subscriptions(self, system: str, body: Renewal) -> Renewed:
+        """Have a system tell us what changes there, and go on doing so."""
         ...

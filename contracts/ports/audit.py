@@ -6,7 +6,7 @@ import msgspec
 
 from contracts.canonical.shapes import Canonical, Instant
 
-_Word = Annotated[str, msgspec.Meta(max_length=64)]
+_Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 _PLACE = r"^[0-9]{1,18}\.[0-9]{1,18}\.[!-~]{1,100}$"
 """A place in the record: when, the number within its chain, and the chain."""
 

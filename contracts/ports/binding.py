@@ -4,8 +4,9 @@ A port is a `Protocol` whose methods carry `@operation(...)`. Conventions, all c
 `operations()` when a port is read, so that a mistake stops the start and not a call:
 
 - parameters named in the path template are strings;
-- a parameter called `body` is the JSON body, one called `query` a struct of query parameters,
-  one called `raw` an inbound notification as it arrived (bytes and headers);
+- a parameter called `body` is the JSON body, one called `query` a struct of query parameters, none
+  of which is an empty text (`?po=` says nothing: it is refused rather than guessed at), one called
+  `raw` an inbound notification as it arrived (bytes and headers);
 - the return type is a canonical struct, or `Reply[...]` where status or headers vary.
 """
 

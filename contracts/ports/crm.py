@@ -12,7 +12,7 @@ from contracts.canonical.order import Billing, Commercial, CreditState, Fulfilme
 from contracts.canonical.shapes import Canonical, Instant, Quantity
 from contracts.ports import examples
 from contracts.ports.binding import operation
-from contracts.ports.changes import Changes
+from contracts.ports.changes import Changes, SystemCursor
 
 READ = "system:crm:read"
 WRITE = "system:crm:write"
@@ -107,7 +107,7 @@ class WonSince(Canonical, frozen=True, kw_only=True):
     """From when on won deals are wanted."""
 
     since: Instant
-    cursor: str | None = None
+    cursor: SystemCursor | None = None
 
 
 class WonDeals(Canonical, frozen=True, kw_only=True):

@@ -42,6 +42,7 @@ REDRIVE: Final = {
     "note": "The ERP is back",
 }
 REDRIVE_CHANGE: Final = {"action": "cancel", "note": "The ERP is down again"}
+RETELLING: Final = {"note": "The CRM was restored from yesterday's backup"}
 REDELIVERY: Final = {"note": "The field is back in the CRM"}
 RESET: Final = {"action": "reset", "note": "The vendor says it is mended"}
 

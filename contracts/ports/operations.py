@@ -33,6 +33,8 @@ from contracts.ports.quote_to_order import (
 from contracts.ports.reconciliation import (
     DifferencePage,
     DifferenceQuery,
+    Retelling,
+    Retold,
     StartSweep,
     Sweep,
     Sweeps,
@@ -291,4 +293,17 @@ class Operations(Protocol):
     )
     async def list_differences(self, sweep: str, query: DifferenceQuery) -> DifferencePage:
         """List what a sweep found."""
+        ...
+
+    @operation(
+        "POST",
+        "/sweeps/{sweep}/retellings",
+        scope=WRITE,
+        idempotency="optional",
+        limit="operations",
+        problems=("not-found",),
+        examples={"body": examples.RETELLING},
+    )
+    async def retell_crm(self, sweep: str, body: Retelling) -> Retold:
+        """Tell the CRM again how the orders stand that a sweep found it does not show so."""
         ...

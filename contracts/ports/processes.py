@@ -23,8 +23,8 @@ READ = "process:journal:read"
 WRITE = "process:journal:write"
 
 LaneName = Literal["capture", "status", "sync", "bulk"]
-_Cursor = Annotated[str, msgspec.Meta(max_length=200)]
-_Word = Annotated[str, msgspec.Meta(max_length=64)]
+_Cursor = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 class ProcessQuery(Canonical, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class ProcessQuery(Canonical, frozen=True, kw_only=True):
     left out.
     """
 
-    id: Annotated[str, msgspec.Meta(max_length=128)] | None = None
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
     kind: _Word | None = None
     state: _Word | None = None
     consumer: _Word | None = None

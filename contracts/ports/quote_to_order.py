@@ -27,10 +27,10 @@ class PlaceOrder(Canonical, frozen=True, kw_only=True):
 class OrderQuery(Canonical, frozen=True, kw_only=True):
     """Which orders are wanted. Newest first; give `cursor` back to go on."""
 
-    po: Annotated[str, msgspec.Meta(max_length=35)] | None = None
-    customer: Annotated[str, msgspec.Meta(max_length=64)] | None = None
-    reference: Annotated[str, msgspec.Meta(max_length=35)] | None = None
-    cursor: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    po: Annotated[str, msgspec.Meta(min_length=1, max_length=35)] | None = None
+    customer: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
+    reference: Annotated[str, msgspec.Meta(min_length=1, max_length=35)] | None = None
+    cursor: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
 
 
@@ -71,7 +71,7 @@ class ExceptionQuery(Canonical, frozen=True, kw_only=True):
 
     category: Category | None = None
     open: bool = True
-    cursor: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    cursor: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
 
 
@@ -102,7 +102,11 @@ class Remedy(Canonical, frozen=True, kw_only=True):
 
 
 class Totals(Canonical, frozen=True, kw_only=True):
-    """Sums over a channel's orders and credit memos, for reconciliation; amounts as strings."""
+    """Sums over a channel's orders and credit memos, for reconciliation; amounts as strings.
+
+    `unreadable` orders and credits, of whatever channel, are in none of the figures: what is stored
+    of them cannot be read, and each waits as an exception.
+    """
 
     channel: str
     orders: int
@@ -112,12 +116,13 @@ class Totals(Canonical, frozen=True, kw_only=True):
     exceptions: dict[str, int]
     net_ordered: dict[str, str]
     net_credited: dict[str, str]
+    unreadable: int = 0
 
 
 class TotalsQuery(Canonical, frozen=True, kw_only=True):
     """Which channel's totals are wanted."""
 
-    channel: Annotated[str, msgspec.Meta(max_length=40)]
+    channel: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 
 
 class QuoteToOrder(Protocol):

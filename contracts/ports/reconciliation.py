@@ -8,7 +8,9 @@ from typing import Annotated, Literal, Protocol
 
 import msgspec
 
-from contracts.canonical.shapes import Canonical, Instant
+from contracts.canonical.ids import ExternalReference
+from contracts.canonical.shapes import Canonical, Instant, Text
+from contracts.ports import examples
 from contracts.ports.binding import Reply, operation
 
 READ = "process:reconciliation:read"
@@ -94,7 +96,7 @@ class DifferenceQuery(Canonical, frozen=True, kw_only=True):
     """Which of a sweep's differences are wanted."""
 
     kind: DifferenceKind | None = None
-    cursor: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    cursor: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
 
 
@@ -103,6 +105,23 @@ class DifferencePage(Canonical, frozen=True, kw_only=True):
 
     differences: tuple[Difference, ...]
     cursor: str | None = None
+
+
+class Retelling(Canonical, frozen=True, kw_only=True):
+    """Which of a sweep's differences in the CRM are to end by telling it again.
+
+    All of them, or those of the orders named. `note` goes into the audit trail.
+    """
+
+    note: Text
+    references: Annotated[tuple[ExternalReference, ...], msgspec.Meta(max_length=500)] = ()
+
+
+class Retold(Canonical, frozen=True, kw_only=True):
+    """Of how many orders the CRM is told again, and why it is not told of others."""
+
+    orders: int
+    not_told: dict[str, str]
 
 
 class Reconciliation(Protocol):
@@ -141,4 +160,17 @@ class Reconciliation(Protocol):
     )
     async def differences(self, sweep: str, query: DifferenceQuery) -> DifferencePage:
         """List what a sweep found."""
+        ...
+
+    @operation(
+        "POST",
+        "/sweeps/{sweep}/retellings",
+        scope=WRITE,
+        idempotency="optional",
+        limit="operations",
+        problems=("not-found",),
+        examples={"body": examples.RETELLING},
+    )
+    async def retell(self, sweep: str, body: Retelling) -> Retold:
+        """Tell the CRM again how the orders stand that a sweep found it does not show so."""
         ...

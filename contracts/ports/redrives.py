@@ -33,11 +33,13 @@ class RedrivePreview(Canonical, frozen=True, kw_only=True):
     moved becomes an exception. `vendor_calls` is about what each account would be asked, `seconds`
     about how long all takes at `rate` and within what the accounts allow now; `slowest` names what
     sets it: `rate` or an account. `not_allowed` are left out: their category does not offer the
-    action. `more`: there are more than one redrive takes.
+    action. `more`: there are more than one redrive takes. `without_effect`, by the reason, are
+    among the exceptions and will fail: as they stand now the action would change nothing.
     """
 
     exceptions: int
     by_category: dict[str, int]
+    without_effect: dict[str, int]
     looked_up_first: int
     standing_effects: dict[str, int]
     stale_prices: int
@@ -67,7 +69,7 @@ class Redrive(Canonical, frozen=True, kw_only=True):
     """A redrive and how far it is.
 
     `skipped` had ended or been acted on by somebody else; `failed` do not allow the action any
-    more. `rate` is in exceptions a second.
+    more, or it would have changed nothing. `rate` is in exceptions a second.
     """
 
     id: str
@@ -106,7 +108,10 @@ class ItemQuery(Canonical, frozen=True, kw_only=True):
 
 
 class RedriveItem(Canonical, frozen=True, kw_only=True):
-    """One exception of a redrive, and what became of it; `outcome` None: it waits."""
+    """One exception of a redrive, and what became of it; `outcome` None: it waits.
+
+    `reason` says of one that was not acted on why.
+    """
 
     exception: str
     process: str

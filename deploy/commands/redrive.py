@@ -125,6 +125,8 @@ def _preview(body: dict[str, Any], given: dict[str, Any]) -> None:
         ("takes at least", f"{span(told['seconds'])}, set by {_slowest(told, body)}"),
     ):
         click.echo(f"  {name:<22} {value}")
+    for why, number in told["withoutEffect"].items():
+        click.echo(f"  {'without effect':<22} {number:,}: {why}")
     if told["notAllowed"]:
         click.echo(f"  {'left out':<22} {told['notAllowed']:,}, which do not offer this action")
 

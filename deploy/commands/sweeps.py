@@ -12,6 +12,7 @@ from deploy.commands.operating import (
     at,
     counted,
     key,
+    note_option,
     operated,
     path,
     print_json,
@@ -81,6 +82,38 @@ def show(*, sweep: str, as_json: bool, client: str, secret: str | None) -> None:
         )
     if page["cursor"]:
         click.echo("There are more: --json and the API's cursor.", err=True)
+
+
+@command.command(
+    name="retell",
+    epilog='Example: crossdock sweeps retell 01SWEEP --note "The CRM was restored".',
+)
+@click.argument("sweep")
+@click.option("--reference", "references", multiple=True, help="This order; may be repeated.")
+@note_option
+@operated
+def retell(
+    *,
+    sweep: str,
+    references: tuple[str, ...],
+    note: str,
+    as_json: bool,
+    client: str,
+    secret: str | None,
+) -> None:
+    """Tell the CRM again how the orders stand that SWEEP found it does not show so."""
+    place = f"{API}/sweeps/{quote(sweep, safe='')}/retellings"
+
+    async def act(gateway: Any) -> Any:
+        return await gateway.post(place, {"note": note, "references": references}, key=key())
+
+    told = asked(client, secret, act)
+    if as_json:
+        print_json(told)
+        return
+    click.echo(f"The CRM is told again of {told['orders']:,} orders.")
+    for reference, why in told["notTold"].items():
+        click.echo(f"  not of {reference}: {why}")
 
 
 @command.command(name="start")

@@ -34,6 +34,8 @@ from contracts.ports.reconciliation import (
     DifferencePage,
     DifferenceQuery,
     Reconciliation,
+    Retelling,
+    Retold,
     StartSweep,
     Sweep,
     Sweeps,
@@ -176,3 +178,7 @@ class OperationsApi:
     async def list_differences(self, sweep: str, query: DifferenceQuery) -> DifferencePage:
         """List what a sweep found."""
         return await self._reconciliation.differences(sweep, query)
+
+    async def retell_crm(self, sweep: str, body: Retelling) -> Retold:
+        """Tell the CRM again."""
+        return await self._reconciliation.retell(sweep, body)

@@ -149,6 +149,7 @@ class JournalApi:
             slowest=told.slowest,
             not_allowed=counted.not_allowed,
             more=counted.more,
+            without_effect=counted.without_effect,
             oldest=counted.oldest,
         )
 

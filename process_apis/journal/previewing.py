@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from contracts.ports.accounts import AccountBudget, Budgets
 from runtime.journal.codec import Types, decode_effects
-from runtime.journal.faults import UnknownKind, UnknownVersion
+from runtime.journal.faults import UnknownKind, UnreadableProcess
 from runtime.journal.incidents import Action, Category
 from runtime.journal.process import Outlook
 from runtime.journal.selecting import Selection, taken
@@ -36,6 +36,8 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
     checked_again: int
     calls: dict[str, int]
     oldest: datetime | None
+    without_effect: dict[str, int]
+    """How many would stay as they are, by the reason."""
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,13 +51,17 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 def count(connection: Connection, asked: Selection, action: Action, types: Types) -> Counted:
     """Count what acting on these exceptions comes to; changes nothing."""
     rows, not_allowed, more = taken(connection, asked, action, types)
-    outlooks = dict(_outlooks(connection, [row.process_id for row in rows], types))
+    looks = dict(_looks(connection, [row.process_id for row in rows], action, types))
     standing: Counter[str] = Counter()
     calls: Counter[str] = Counter()
+    without_effect: Counter[str] = Counter()
     looked_up = checked = 0
     for row in rows:
         standing.update(e.name for e in decode_effects(row.effects) if e.undone_at is None)
-        outlook = outlooks.get(row.process_id, _NOTHING_KNOWN)
+        outlook, why_not = looks.get(row.process_id, (_NOTHING_KNOWN, None))
+        if why_not is not None:
+            without_effect[why_not] += 1
+            continue
         looked_up += bool(row.in_doubt) or outlook.looks_up_first
         if action is not Action.CANCEL:
             checked += outlook.checks_again
@@ -70,30 +76,30 @@ def count(connection: Connection, asked: Selection, action: Action, types: Types
         checked_again=checked,
         calls=dict(calls),
         oldest=from_micros(min(row.opened_at for row in rows)) if rows else None,
+        without_effect=dict(without_effect.most_common()),
     )
 
 
 _NOTHING_KNOWN: Final = Outlook()
 
 
-def _outlooks(
-    connection: Connection, ids: Sequence[str], types: Types
-) -> Iterator[tuple[str, Outlook]]:
-    """The outlook of each process whose kind says one; a record nobody can read has none."""
+def _looks(
+    connection: Connection, ids: Sequence[str], action: Action, types: Types
+) -> Iterator[tuple[str, tuple[Outlook, str | None]]]:
+    """The outlook of each process, and why the action would change nothing, if it would not."""
     for start in range(0, len(ids), _AT_ONCE):
         page = select(process).where(process.c.id.in_(ids[start : start + _AT_ONCE]))
         for row in connection.execute(page):
-            outlook = _outlook(row, types)
-            if outlook is not None:
-                yield row.id, outlook
+            yield row.id, (_outlook(row, types), types.why_not(row, action))
 
 
-def _outlook(row: Any, types: Types) -> Outlook | None:
+def _outlook(row: Any, types: Types) -> Outlook:
+    """What a kind says of a process; of a record nobody can read it says nothing."""
     try:
         look = types[row.kind].outlook
-        return None if look is None else look(types.process(row))
-    except (msgspec.DecodeError, UnknownKind, UnknownVersion):
-        return None
+        return _NOTHING_KNOWN if look is None else look(types.read(row))
+    except (UnknownKind, UnreadableProcess):
+        return _NOTHING_KNOWN
 
 
 def estimate(

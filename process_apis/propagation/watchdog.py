@@ -2,6 +2,9 @@
 
 A message may be late by a grace; when a change is older than that and nothing of its kind was
 heard since, the message was missed. The subscription is then suspect and made anew.
+
+Where several processes share a store, messages come in at one and another looks: what was heard is
+then told through the store, every few seconds, which is far less than the grace.
 """
 
 import asyncio
@@ -11,10 +14,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from contracts.outcomes import CallFailedError
+from process_apis.propagation.watching import Notes
 from runtime.clock import Clock
+from runtime.store.faults import StoreUnavailable
 
 __all__ = ["Renew", "Standing", "Watchdog"]
 
@@ -25,6 +31,7 @@ Renew = Callable[[], Awaitable[object]]
 
 _MOST_EXPECTED: Final = 10_000
 _LOOK_EVERY: Final = 5.0
+_HEARD: Final = "push-heard"
 
 
 class Standing(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -67,15 +74,26 @@ class Watchdog:
         self._clock = clock
         self._grace = grace
         self._renew_every = renew_every
+        self._notes: Notes | None = None
+
+    def share(self, notes: Notes) -> None:
+        """From now on tell the other processes what is heard here, and learn what is there."""
+        self._notes = notes
 
     def heard(self, name: str) -> None:
         """A message came: what happened until now was told."""
         found = self._known.get(name)
-        if found is None:
+        if found is not None:
+            self._heard_at(name, found, self._clock.now())
+
+    def _heard_at(self, name: str, found: _Subscription, at: datetime) -> None:
+        if found.last_push is not None and found.last_push >= at:
             return
-        found.last_push = self._clock.now()
-        found.expected.clear()
-        if found.suspect_since is not None:
+        found.last_push = at
+        # What is looked at just after its message expects no other.
+        while found.expected and found.expected[0] - at <= self._grace:
+            found.expected.popleft()
+        if found.suspect_since is not None and found.suspect_since <= at:
             log.warning("subscription_heard_again", extra={"subscription": name})
             found.suspect_since = None
 
@@ -111,8 +129,31 @@ class Watchdog:
     async def run(self) -> None:
         """Look at the subscriptions again and again; ends when the task is cancelled."""
         while True:
+            await self.exchange()
             await self.check()
             await asyncio.sleep(_LOOK_EVERY)
+
+    async def tell(self) -> None:
+        """Tell those who look what is heard here; ends when the task is cancelled."""
+        while True:
+            await self.exchange()
+            await asyncio.sleep(_LOOK_EVERY)
+
+    async def exchange(self) -> None:
+        """Write down what was heard here last, and read what was heard elsewhere since."""
+        if self._notes is None:
+            return
+        try:
+            for name, one in self._known.items():
+                stored = await self._notes.note(_HEARD, name)
+                there = None if stored is None else msgspec.json.decode(stored, type=datetime)
+                here = one.last_push
+                if here is not None and (there is None or there < here):
+                    await self._notes.set_note(_HEARD, name, msgspec.json.encode(here))
+                elif there is not None:
+                    self._heard_at(name, one, there)
+        except StoreUnavailable:
+            log.warning("pushes_not_shared")
 
     async def check(self) -> None:
         """Count what was missed, and make suspect subscriptions anew."""

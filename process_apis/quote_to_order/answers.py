@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from contracts.canonical.ids import CustomerId, ExternalReference
 from contracts.canonical.order import Order, Timeline
 from contracts.context import CallContext
 from contracts.ports.binding import Reply
@@ -22,8 +23,8 @@ from process_apis.quote_to_order import remedies, story
 from process_apis.quote_to_order.queries import OrderQueries
 from process_apis.quote_to_order.sums import Sums
 from process_apis.quote_to_order.views import view_of
-from runtime.journal.faults import UnknownIncident, UnknownProcess
-from runtime.journal.incidents import Category
+from runtime.journal.faults import UnknownIncident, UnknownProcess, UnreadableProcess
+from runtime.journal.incidents import Category, OpenedIncident
 from runtime.journal.journal import Journal
 from runtime.journal.process import Process
 from runtime.store.faults import StoreUnavailable
@@ -36,7 +37,7 @@ class OrderAnswers:
         self._pricing = pricing
         self._journal = journal
         self._queries = queries
-        self._sums = Sums(journal.store)
+        self._sums = Sums(journal.store, journal.types)
 
     async def visible(self, order: str, call: CallContext) -> Process[Any]:
         """Answer an order or a credit; refuses not-found, also for another account's."""
@@ -80,7 +81,10 @@ class OrderAnswers:
         return story.told(process, entries)
 
     async def search(self, query: OrderQuery, call: CallContext) -> OrderPage:
-        """Find orders and credits, newest first; of other accounts none is shown."""
+        """Find orders and credits, newest first; of other accounts none is shown.
+
+        What cannot be read is left out: its exception is where it shows.
+        """
         customer = await self._customer_asked_for(query, call)
         kind, values = self._asked_for(query, customer, call)
         orders: list[Order] = []
@@ -91,7 +95,7 @@ class OrderAnswers:
                     page = await self._queries.latest(cursor, query.limit + 1)
                 else:
                     page = await self._queries.by_term(kind, values, cursor, query.limit + 1)
-            for process in page:
+            for process in page.processes:
                 if not call.may_act_for(process.data.customer):
                     continue
                 if customer is not None and process.data.customer != customer:
@@ -102,9 +106,9 @@ class OrderAnswers:
                     return OrderPage(orders=tuple(orders), cursor=cursor)
                 orders.append(view_of(process))
                 cursor = process.id
-            if len(page) <= query.limit:
+            if page.cursor is None:
                 return OrderPage(orders=tuple(orders))
-            cursor = page[-1].id
+            cursor = page.cursor
 
     async def exceptions(self, query: ExceptionQuery, call: CallContext) -> ExceptionPage:
         """List exceptions, the oldest first; of other accounts none is shown."""
@@ -124,6 +128,7 @@ class OrderAnswers:
                     category=row.category,
                     says=row.says,
                     opened_at=row.opened_at,
+                    remedies=() if row.unread else None,
                 ),
                 order=row.process,
                 reference=row.reference,
@@ -131,7 +136,7 @@ class OrderAnswers:
                 closed_at=row.closed_at,
             )
             for row in found
-            if call.may_act_for(row.customer)  # it may have been another's before it was amended
+            if _may_see(row.customer, call)  # it may have been another's before it was amended
         )
         more = len(found) == query.limit
         return ExceptionPage(exceptions=views, cursor=found[-1].id if more else None)
@@ -143,7 +148,10 @@ class OrderAnswers:
                 incident = await self._journal.incident(exception)
         except UnknownIncident:
             raise refuse("not-found") from None
-        process = await self.visible(incident.process_id, call)
+        try:
+            process = await self.visible(incident.process_id, call)
+        except UnreadableProcess:
+            return await self._unread(incident, call)
         shown = remedies.exception_of(process)
         if shown is None or shown.id != incident.id:
             shown = remedies.shown(
@@ -161,6 +169,26 @@ class OrderAnswers:
             closed_at=incident.closed_at,
         )
 
+    async def _unread(self, incident: OpenedIncident, call: CallContext) -> ExceptionView:
+        """Show the exception of an order that cannot be read; nothing mends it but its record."""
+        with durably():
+            customer = await self._queries.found_by(incident.process_id)
+        if not _may_see(customer, call):
+            raise refuse("not-found")
+        return ExceptionView(
+            exception=remedies.shown(
+                incident=incident.id,
+                category=incident.category,
+                says=incident.says,
+                opened_at=incident.opened_at,
+                remedies=(),
+            ),
+            order=incident.process_id,
+            reference=ExternalReference(incident.reference),
+            customer=customer,
+            closed_at=incident.closed_at,
+        )
+
     async def totals(self, query: TotalsQuery, call: CallContext) -> Totals:
         """Add up a channel, from what changed since it was last asked.
 
@@ -172,6 +200,7 @@ class OrderAnswers:
             sums = await self._sums.of(query.channel)
         return Totals(
             channel=query.channel,
+            unreadable=sums.unreadable,
             orders=sums.orders,
             confirmed=sums.confirmed,
             credits=sums.credits,
@@ -180,6 +209,11 @@ class OrderAnswers:
             net_ordered={code: str(amount) for code, amount in sums.net_ordered.items()},
             net_credited={code: str(amount) for code, amount in sums.net_credited.items()},
         )
+
+
+def _may_see(customer: CustomerId | None, call: CallContext) -> bool:
+    """Tell whether a caller may see what concerns a customer; nobody's is for everybody's eyes."""
+    return call.accounts is None if customer is None else call.may_act_for(customer)
 
 
 def _category_of(name: str) -> Category:

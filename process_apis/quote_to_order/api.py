@@ -35,13 +35,24 @@ from process_apis.quote_to_order.exposure import Counted, Exposure, order_token
 from process_apis.quote_to_order.intake import Intake
 from process_apis.quote_to_order.lifecycle import ORDER
 from process_apis.quote_to_order.queries import CONFIRMED as IN_ERP
-from process_apis.quote_to_order.queries import CREDIT_KIND, ORDER_KIND, OrderQueries
-from process_apis.quote_to_order.records import CreditRecord, OrderRecord
+from process_apis.quote_to_order.queries import OrderQueries
+from process_apis.quote_to_order.records import (
+    CREDIT_KIND,
+    ORDER_KIND,
+    CreditRecord,
+    OrderRecord,
+)
 from process_apis.quote_to_order.settings import ChannelPolicy, OrderSettings
 from process_apis.quote_to_order.signals import APPROVAL, CANCEL
 from process_apis.quote_to_order.views import credit_view, order_view
 from runtime.clock import Clock
-from runtime.journal.faults import ActionNotAllowed, KeyReused, UnknownIncident
+from runtime.journal.codec import UNREADABLE
+from runtime.journal.faults import (
+    ActionNotAllowed,
+    KeyReused,
+    UnknownIncident,
+    UnreadableProcess,
+)
 from runtime.journal.incidents import Action
 from runtime.journal.journal import Journal
 from runtime.journal.process import Accepted, Event, Process, Says, Start, Term
@@ -209,7 +220,11 @@ class QuoteToOrderApi:
             incident = await self._journal.incident(exception)
         except UnknownIncident:
             raise refuse("not-found") from None
-        before = await self._answers.visible(incident.process_id, call)
+        try:
+            before = await self._answers.visible(incident.process_id, call)
+        except UnreadableProcess:
+            await self._answers.exception(exception, call)  # refuses what is another account's
+            raise refuse("remedy-not-allowed", detail=UNREADABLE, allowed=[]) from None
         asked: str = body.action
         if approvals.waits(before):
             # Approving is releasing the order and accepting its price: either word will do.

@@ -1,13 +1,13 @@
 """Every order as the journal has it, for whoever compares it with other systems."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, func, select
 
 from contracts.canonical.order import Order
-from process_apis.quote_to_order.queries import ORDER_KIND
+from process_apis.quote_to_order.records import ORDER_KIND
 from process_apis.quote_to_order.views import order_of
 from runtime.journal.codec import Types
 from runtime.journal.times import to_micros
@@ -68,26 +68,32 @@ class OrderBook:
         return await self._store.read(query)
 
     async def of(self, ids: Collection[str]) -> Sequence[Order]:
-        """Answer orders by their ids; credits are left out."""
-        return await self._store.read(lambda c: self._orders(c, _OF, ids=list(ids)))
+        """Answer orders by their ids; credits are left out, and what cannot be read."""
+        if not ids:
+            return []
+        return await self._store.read(lambda c: self._shown(c.execute(_OF, {"ids": list(ids)})))
 
     async def named(self, references: Collection[str]) -> Sequence[Order]:
         """Answer the orders of references: their own, in any case, or those of their releases."""
+        return await self._store.read(lambda c: self._shown(_named(c, references)))
 
-        def query(connection: Connection) -> list[Order]:
-            upper = [reference.upper() for reference in references]
-            found = self._orders(connection, _NAMED, names=upper)
-            names = {"names": [*references, *upper]}
-            others = set(connection.execute(_BY_RELEASE, names).scalars())
-            others -= {order.id for order in found}
-            return found + self._orders(connection, _OF, ids=list(others))
+    async def is_unread(self, reference: str) -> bool:
+        """Tell whether there is an order of a reference, and its record cannot be read."""
+        rows = await self._store.read(lambda c: _named(c, [reference]))
+        return len(self._types.readable(rows)) < len(rows)
 
-        return await self._store.read(query)
+    def _shown(self, rows: Iterable[Any]) -> list[Order]:
+        return [order_of(each) for each in self._types.readable(rows)]
 
-    def _orders(self, connection: Connection, query: Any, **asked: list[str]) -> list[Order]:
-        if not any(asked.values()):
-            return []
-        return [order_of(self._types.process(row)) for row in connection.execute(query, asked)]
+
+def _named(connection: Connection, references: Collection[str]) -> list[Any]:
+    upper = [reference.upper() for reference in references]
+    if not upper:
+        return []
+    found = list(connection.execute(_NAMED, {"names": upper}))
+    names = {"names": [*references, *upper]}
+    others = set(connection.execute(_BY_RELEASE, names).scalars()) - {row.id for row in found}
+    return [*found, *connection.execute(_OF, {"ids": list(others)})] if others else found
 
 
 def _before(connection: Connection, since: datetime) -> int:

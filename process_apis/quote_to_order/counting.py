@@ -55,7 +55,7 @@ class CreditCount:
 
         The others are in its positions, all of which are read after the start.
         """
-        waiting = await self._queries.not_in_erp()
+        waiting = await self._queries.estimated(await self._queries.not_in_erp())
         await self._exposure.fill(waiting)
         return len(waiting)
 

@@ -14,7 +14,8 @@ from contracts.outcomes import CallFailedError, Failure, Rejected
 from contracts.outcomes import in_doubt as is_in_doubt
 from contracts.ports.erp import Erp, PlaceCreditMemo
 from process_apis.quote_to_order import matching, outcomes, remedies
-from process_apis.quote_to_order.queries import CONFIRMED, History, OrderQueries
+from process_apis.quote_to_order.history import History
+from process_apis.quote_to_order.queries import CONFIRMED, OrderQueries
 from process_apis.quote_to_order.records import CreditRecord, Match, Trouble
 from process_apis.quote_to_order.settings import OrderSettings
 from runtime.journal.incidents import Category, Incident
@@ -48,6 +49,9 @@ class CreditSteps:
         history = await self._queries.history(record.customer)
         if any(c.undecided and c.id < process.id for c in history.claims):
             return Again(at=context.now + TURN, in_doubt=False)
+        hidden = _hidden(process, context, history, event="unmatched")
+        if hidden is not None:
+            return hidden
         others = [claim for claim in history.claims if claim.id != process.id]
         # Accepted before the credit, so that the outcome does not hang on who was quicker.
         orders = [o for o in history.orders if record.anew or o.id < process.id]
@@ -143,11 +147,30 @@ def _matched(
     )
 
 
+def _hidden(
+    process: Process[CreditRecord], context: StepContext, history: History, *, event: str
+) -> Move[CreditRecord] | None:
+    """Stop a credit beside one that cannot be read: it may take what that one has taken."""
+    unread = next((c.unread for c in history.claims if c.unread and c.id != process.id), None)
+    if unread is None:
+        return None
+    return _stopped(
+        process,
+        context,
+        event=event,
+        category=Category.CONTRACT_VIOLATION,
+        says=f"What {unread} was credited for cannot be read; nothing was credited.",
+    )
+
+
 def _not_yet(
     process: Process[CreditRecord], context: StepContext, history: History
 ) -> Outcome | None:
     """Another credit was quicker, or an order is not in the ERP yet, or never will be."""
     record = process.data
+    hidden = _hidden(process, context, history, event="stopped")
+    if hidden is not None:
+        return hidden
     match matching.contest(process.id, history.claims, history.orders):
         case "outrun":
             after = msgspec.structs.replace(record, since=context.now, matches=())

@@ -12,9 +12,9 @@ from contracts.canonical.money import zero
 from contracts.context import CallContext, calling
 from contracts.outcomes import CallFailedError
 from contracts.ports.crm import Crm, WonSince
-from process_apis.quote_to_order.queries import ORDER_KIND
 from process_apis.quote_to_order.records import (
     NOBODY,
+    ORDER_KIND,
     OrderRecord,
 )
 from process_apis.quote_to_order.settings import OrderSettings

@@ -16,8 +16,8 @@ from msgspec import Struct
 
 from contracts.canonical.credit import CreditPosition
 from contracts.canonical.ids import CustomerId
-from process_apis.quote_to_order.queries import Uncounted
 from process_apis.quote_to_order.records import OrderRecord
+from process_apis.quote_to_order.uncounted import Uncounted
 from runtime.journal.process import Process
 
 Counted = Literal["new", "known", "over"]

@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal
 
-from process_apis.quote_to_order.queries import Claim, SoldOrder
+from process_apis.quote_to_order.history import Claim, SoldOrder
 from process_apis.quote_to_order.records import AgreedLine, Match
 
 Taken = Mapping[tuple[str, int], Decimal]

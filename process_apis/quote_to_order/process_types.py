@@ -7,13 +7,19 @@ from contracts.ports.erp import Erp
 from contracts.ports.inventory import Inventory
 from contracts.ports.pricing_credit import PricingCredit
 from contracts.ports.wms import Wms
+from process_apis.quote_to_order import remedies
 from process_apis.quote_to_order.credits import CreditSteps
 from process_apis.quote_to_order.exposure import Exposure
 from process_apis.quote_to_order.lifecycle import CREDIT, ORDER
 from process_apis.quote_to_order.numbers import findable
 from process_apis.quote_to_order.outlook import credit_outlook, order_outlook
-from process_apis.quote_to_order.queries import CREDIT_KIND, ORDER_KIND, OrderQueries
-from process_apis.quote_to_order.records import CreditRecord, OrderRecord
+from process_apis.quote_to_order.queries import OrderQueries
+from process_apis.quote_to_order.records import (
+    CREDIT_KIND,
+    ORDER_KIND,
+    CreditRecord,
+    OrderRecord,
+)
 from process_apis.quote_to_order.settings import OrderSettings
 from process_apis.quote_to_order.signals import (
     HOLD_CHANGED,
@@ -63,6 +69,7 @@ def process_types(
         on_signal=order_signals(settings.settle_before_undo),
         settle_after_takeover=dict.fromkeys(_CREATING, settings.settle_after_takeover),
         outlook=order_outlook,
+        why_not=remedies.why_not,
     )
     credit = ProcessType(
         name=CREDIT_KIND,
@@ -73,5 +80,6 @@ def process_types(
         on_signal={REMEDY: credit_remedied, HOLD_CHANGED: no_matter},
         settle_after_takeover={"matched": settings.settle_after_takeover},
         outlook=credit_outlook,
+        why_not=remedies.why_not,
     )
     return findable(order), findable(credit)

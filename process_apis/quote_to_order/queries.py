@@ -1,30 +1,27 @@
 """Questions about many orders at once, answered in the store."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Select, bindparam, select
 
 from contracts.canonical.ids import CustomerId
-from contracts.canonical.order import CreditState
+from process_apis.quote_to_order import uncounted
+from process_apis.quote_to_order.history import Histories, History
 from process_apis.quote_to_order.lifecycle import STANDING
-from process_apis.quote_to_order.records import AgreedLine, Match, Trouble
+from process_apis.quote_to_order.records import ORDER_KIND
+from process_apis.quote_to_order.uncounted import Uncounted
 from runtime.journal.codec import Types
+from runtime.journal.faults import UnreadableProcess
 from runtime.journal.incidents import Category
-from runtime.journal.process import Lane, Process
+from runtime.journal.process import Process
 from runtime.journal.reading import REFERENCE
 from runtime.journal.times import from_micros, maybe_time
 from runtime.store.engine import Store
 from runtime.store.schema import incident, process, term
-
-ORDER_KIND: Final = "order"
-CREDIT_KIND: Final = "credit"
-_CUSTOMERS_KEPT: Final = 500
 
 _BY_TERM = (
     select(term.c.process_id)
@@ -47,118 +44,87 @@ _LATEST = (
     .order_by(process.c.id.desc())
     .limit(bindparam("room"))
 )
-_REVISIONS = (
-    select(process.c.id, process.c.kind, process.c.state, process.c.revision)
+_STANDING = (
+    select(process.c.id, process.c.reference, process.c.state)
     .join(term, term.c.process_id == process.c.id)
-    .where(term.c.kind == "customer", term.c.value == bindparam("customer"))
+    .where(term.c.kind == bindparam("kind"), term.c.value == bindparam("value"))
+    .order_by(process.c.id.desc())
+    .limit(bindparam("room"))
 )
-_DATA = select(
-    process.c.id, process.c.kind, process.c.reference, process.c.state, process.c.data
-).where(process.c.id.in_(bindparam("ids", expanding=True)))
 _EXCEPTIONS = (
-    select(incident, process.c.reference, process.c.data)
+    select(
+        process.c.id,
+        process.c.kind,
+        process.c.version,
+        process.c.reference,
+        process.c.data,
+        incident.c.id.label("incident"),
+        incident.c.category,
+        incident.c.says,
+        incident.c.opened_at,
+        incident.c.closed_at,
+    )
     .join(process, process.c.id == incident.c.process_id)
     .order_by(incident.c.id)
 )
-
-_NOT_IN_ERP = select(process.c.consumer, process.c.key, process.c.data).where(
-    process.c.lane.in_([lane.value for lane in Lane]),  # leads the index
-    process.c.kind == ORDER_KIND,
-    process.c.state.in_(("accepted", "provisional", "stopped")),
-    ~process.c.done,
+_CUSTOMERS = select(term.c.process_id, term.c.value).where(
+    term.c.kind == "customer", term.c.process_id.in_(bindparam("ids", expanding=True))
 )
 
 LAST: Final = "Z" * 27
 """Sorts behind every id, in every collation: ids are 26 digits and capitals."""
 
 
-class SoldOrder(Struct, frozen=True, kw_only=True):
-    """What of an order a credit can go against."""
+class Page(Struct, frozen=True, kw_only=True):
+    """Processes, newest first, without those that cannot be read.
+
+    `cursor` goes on after the last that was looked at, read or not; None when there is no more.
+    """
+
+    processes: Sequence[Process[Any]]
+    cursor: str | None
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """What is known of a process without its record."""
 
     id: str
     reference: str
     state: str
-    order_date: date | None
-    currency: str
-    lines: tuple[AgreedLine, ...]
-
-
-class Claim(Struct, frozen=True, kw_only=True):
-    """What another credit of the customer goes against."""
-
-    id: str
-    state: str
-    undecided: bool
-    matches: tuple[Match, ...]
-
-
-class History(Struct, frozen=True, kw_only=True):
-    """Everything a customer ordered and was credited."""
-
-    orders: tuple[SoldOrder, ...]
-    claims: tuple[Claim, ...]
 
 
 class QueuedException(Struct, frozen=True, kw_only=True):
-    """A row of the exception queue, with the customer it concerns."""
+    """A row of the exception queue, with the customer it concerns.
+
+    `unread`: the process's record cannot be read. Its customer is then the one it is found by,
+    None if that is not one alone.
+    """
 
     id: str
     process: str
     reference: str
-    customer: CustomerId
+    customer: CustomerId | None
+    unread: bool
     category: Category
     says: str
     opened_at: datetime
     closed_at: datetime | None
 
 
-class _Stored(Struct, frozen=True, kw_only=True):
-    """The few fields of a record that matching and sums need; the rest is skipped over."""
-
-    channel: str
-    currency: str
-    net: Decimal
-    order_date: date | None = None
-    lines: tuple[AgreedLine, ...] = ()
-    matches: tuple[Match, ...] = ()
-    trouble: Trouble | None = None
-
-
-class _Summed(Struct, frozen=True, kw_only=True):
-    channel: str
+class _Owned(Struct, frozen=True, kw_only=True):
     customer: CustomerId
-    currency: str
-    net: Decimal
 
 
-class Uncounted(Struct, frozen=True, kw_only=True):
-    """What an order that is not in the ERP yet adds to what its customer will owe."""
-
-    consumer: str
-    key: str
-    customer: CustomerId
-    exposure: Decimal | None
-
-
-class _Exposed(Struct, frozen=True, kw_only=True):
-    customer: CustomerId
-    exposure: Decimal | None = None
-    credit: CreditState = "unchecked"
-
-
-_exposed = msgspec.json.Decoder(_Exposed).decode
-_stored = msgspec.json.Decoder(_Stored).decode
-_summed = msgspec.json.Decoder(_Summed).decode
+_owned = msgspec.json.Decoder(_Owned).decode
 
 
 class OrderQueries:
-    """Reads orders and credits. What it keeps in memory is bounded and checked for age."""
+    """Reads orders and credits. One whose record cannot be read hides no other."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._types = Types(())
-        self._histories: OrderedDict[CustomerId, dict[str, tuple[int, SoldOrder | Claim]]]
-        self._histories = OrderedDict()
+        self._histories = Histories(store)
 
     def use(self, types: Types) -> None:
         """Decode by these process types, once the journal that knows them is made."""
@@ -166,10 +132,10 @@ class OrderQueries:
 
     async def by_term(
         self, kind: str, values: Sequence[str], cursor: str | None, limit: int
-    ) -> Sequence[Process[Any]]:
+    ) -> Page:
         """Answer up to `limit` processes known by one of these business ids, newest first."""
 
-        def query(connection: Connection) -> list[Process[Any]]:
+        def query(connection: Connection) -> Page:
             asked = {
                 "kind": kind,
                 "values": list(values),
@@ -178,29 +144,37 @@ class OrderQueries:
             }
             query = _BY_REFERENCE if kind == REFERENCE else _BY_TERM
             ids = list(connection.execute(query, asked).scalars())
-            rows = connection.execute(_BY_ID, {"ids": ids}).all() if ids else []
-            found = [self._types.process(row) for row in rows]
-            return sorted(found, key=lambda one: one.id, reverse=True)
+            return self._page(connection.execute(_BY_ID, {"ids": ids}).all() if ids else [], limit)
 
         return await self._store.read(query)
 
-    async def latest(self, cursor: str | None, limit: int) -> Sequence[Process[Any]]:
+    async def latest(self, cursor: str | None, limit: int) -> Page:
         """Answer up to `limit` orders, newest first."""
 
-        def query(connection: Connection) -> list[Process[Any]]:
-            rows = connection.execute(_LATEST, {"cursor": cursor or LAST, "room": limit})
-            return [self._types.process(row) for row in rows]
+        def query(connection: Connection) -> Page:
+            asked = {"cursor": cursor or LAST, "room": limit}
+            return self._page(connection.execute(_LATEST, asked).all(), limit)
 
         return await self._store.read(query)
+
+    def _page(self, rows: Sequence[Any], limit: int) -> Page:
+        rows = sorted(rows, key=lambda row: row.id, reverse=True)
+        cursor = rows[-1].id if rows and len(rows) >= limit else None
+        return Page(processes=self._types.readable(rows), cursor=cursor)
+
+    async def standing(self, kind: str, value: str, limit: int) -> Sequence[Standing]:
+        """Answer how processes known by a business id stand, read or not; newest first."""
+        asked = {"kind": kind, "value": value, "room": limit}
+        rows = await self._store.read(lambda c: c.execute(_STANDING, asked).all())
+        return [Standing(id=row.id, reference=row.reference, state=row.state) for row in rows]
 
     async def not_in_erp(self) -> Sequence[Uncounted]:
         """Answer every order on its way to the ERP; a stopped one may be retried."""
+        return await self._store.read(lambda c: uncounted.not_in_erp(c, self._types))
 
-        def query(connection: Connection) -> list[Uncounted]:
-            rows = connection.execute(_NOT_IN_ERP)
-            return [_uncounted(row) for row in rows]
-
-        return await self._store.read(query)
+    async def estimated(self, waiting: Sequence[Uncounted]) -> Sequence[Uncounted]:
+        """Put a figure on those whose record cannot be read; for a start, as it is slow."""
+        return await self._store.read(lambda c: uncounted.estimated(c, waiting))
 
     async def exceptions(
         self,
@@ -225,13 +199,25 @@ class OrderQueries:
                 term.c.kind == "customer", term.c.value.in_(accounts)
             )
             query = query.where(process.c.id.in_(theirs))
-        rows = await self._store.read(lambda connection: connection.execute(query).all())
+        return await self._store.read(lambda connection: self._queued(connection, query))
+
+    def _queued(self, connection: Connection, query: Select[Any]) -> list[QueuedException]:
+        rows = connection.execute(query).all()
+        owners: dict[str, CustomerId | None] = {}
+        unread: list[str] = []
+        for row in rows:
+            try:
+                owners[row.id] = self._types.part(row, _owned).customer
+            except UnreadableProcess:
+                unread.append(row.id)
+        owners |= _found_by(connection, unread)
         return [
             QueuedException(
-                id=row.id,
-                process=row.process_id,
+                id=row.incident,
+                process=row.id,
                 reference=row.reference,
-                customer=_summed(row.data).customer,
+                customer=owners.get(row.id),
+                unread=row.id in unread,
                 category=Category(row.category),
                 says=row.says,
                 opened_at=from_micros(row.opened_at),
@@ -241,66 +227,22 @@ class OrderQueries:
         ]
 
     async def history(self, customer: CustomerId) -> History:
-        """Answer what a customer ordered and was credited, as it is in the store now.
+        """Answer what a customer ordered and was credited, as it is in the store now."""
+        return await self._histories.of(customer, self._types)
 
-        Only what changed since the last time is read and decoded again.
-        """
-        known = self._histories.setdefault(customer, {})
-        self._histories.move_to_end(customer)
-        if len(self._histories) > _CUSTOMERS_KEPT:
-            self._histories.popitem(last=False)
-        changes = await self._store.read(lambda connection: _changes(connection, customer, known))
-        known.update(changes)
-        entries = [entry for _, entry in sorted(known.items())]
-        return History(
-            orders=tuple(e for _, e in entries if isinstance(e, SoldOrder)),
-            claims=tuple(e for _, e in entries if isinstance(e, Claim)),
-        )
+    async def found_by(self, process_id: str) -> CustomerId | None:
+        """Answer whose process it is by its business ids; None if they name none, or several."""
+        found = await self._store.read(lambda c: _found_by(c, [process_id]))
+        return found.get(process_id)
 
 
-def _uncounted(row: Any) -> Uncounted:
-    exposed = _exposed(row.data)
-    return Uncounted(
-        consumer=row.consumer,
-        key=row.key,
-        customer=exposed.customer,
-        exposure=None if exposed.credit == "held" else exposed.exposure,
-    )
-
-
-def _changes(
-    connection: Connection, customer: CustomerId, known: dict[str, tuple[int, SoldOrder | Claim]]
-) -> dict[str, tuple[int, SoldOrder | Claim]]:
-    revisions = {
-        row.id: row.revision for row in connection.execute(_REVISIONS, {"customer": customer})
-    }
-    stale = [i for i, revision in revisions.items() if known.get(i, (0, None))[0] != revision]
-    if not stale:
-        return {}
-    # A revision may grow between the two questions: then it is read once more the next time.
-    return {
-        row.id: (revisions[row.id], _remembered(row))
-        for row in connection.execute(_DATA, {"ids": stale})
-    }
-
-
-def _remembered(row: Any) -> SoldOrder | Claim:
-    stored = _stored(row.data)
-    if row.kind == CREDIT_KIND:
-        return Claim(
-            id=row.id,
-            state=row.state,
-            undecided=row.state == "accepted",
-            matches=() if row.state == "cancelled" else stored.matches,
-        )
-    return SoldOrder(
-        id=row.id,
-        reference=row.reference,
-        state=row.state,
-        order_date=stored.order_date,
-        currency=stored.currency,
-        lines=stored.lines,
-    )
+def _found_by(connection: Connection, ids: Sequence[str]) -> dict[str, CustomerId | None]:
+    """Answer the customers that processes are found by, where each has one alone."""
+    found: dict[str, CustomerId | None] = {}
+    if ids:
+        for row in connection.execute(_CUSTOMERS, {"ids": list(ids)}):
+            found[row.process_id] = None if row.process_id in found else CustomerId(row.value)
+    return found
 
 
 CONFIRMED: Final = frozenset({*STANDING, "posting", "suspending", "resuming", "shipped", "closed"})

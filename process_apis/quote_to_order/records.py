@@ -20,6 +20,10 @@ from contracts.canonical.party import Address
 from contracts.canonical.pricing import PriceBasis
 from process_apis.quote_to_order import axes
 
+ORDER_KIND: Final = "order"
+CREDIT_KIND: Final = "credit"
+"""The kinds of process whose records these are."""
+
 NOBODY: Final = CustomerId("cust_")
 """The customer of a deal that has not been fetched yet."""
 

@@ -96,6 +96,32 @@ def possible(  # noqa: PLR0911  # one answer a row
             return (state, action) in _ROWS
 
 
+def why_not(process: Process[Any], action: Action) -> str | None:
+    """Answer why a remedy would do nothing to an order or a credit as it stands, in one sentence.
+
+    None where it would do something.
+    """
+    state, record = process.state, process.data
+    if possible(state, record, action):
+        return None
+    if isinstance(record, CreditRecord):
+        return CREDIT_MAY_BE_POSTED if record.maybe_posted else f"A credit {_NOT[action]} {state}."
+    if action is Action.CANCEL:
+        return GONE if any(line.shipped for line in record.lines) else TOO_LATE
+    return f"An order {_NOT[action]} {state}."
+
+
+GONE: Final = "Goods have left the warehouse; they can only come back."
+TOO_LATE: Final = "The order can no longer be cancelled."
+CREDIT_MAY_BE_POSTED: Final = "The ERP may hold the credit memo; it cannot be cancelled."
+_NOT: Final[Mapping[Action, str]] = {
+    Action.RETRY: "is not tried again while it is",
+    Action.ACCEPT: "has nothing to accept while it is",
+    Action.AMEND_AND_RETRY: "cannot be amended while it is",
+    Action.CANCEL: "cannot be cancelled while it is",
+}
+
+
 def possible_of(
     category: Category, state: str, record: OrderRecord | CreditRecord
 ) -> tuple[str, ...]:

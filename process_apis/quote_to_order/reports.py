@@ -15,6 +15,7 @@ from contracts.canonical.order import (
     CreditState,
     Fulfilment,
     Hold,
+    Order,
     OrderException,
     OrderInvoice,
     OrderShipment,
@@ -32,6 +33,7 @@ from contracts.ports.crm import (
 )
 from process_apis.quote_to_order.story import message_of
 from runtime.clock import Clock
+from runtime.journal.journal import Journal
 from runtime.journal.propagation import (
     Delivered,
     Delivery,
@@ -40,6 +42,7 @@ from runtime.journal.propagation import (
     Subscriber,
     Undeliverable,
 )
+from runtime.journal.retelling import News, tell_again
 
 TOPICS: Final = (
     "order.accepted",
@@ -57,6 +60,9 @@ TOPICS: Final = (
     "order.paid",
     "order.closed",
 )
+ORDERS: Final = "crm-orders"
+DOCUMENTS: Final = "crm-documents"
+"""The names of the two subscribers."""
 DOCUMENT_TOPICS: Final = ("order.shipped", "order.invoiced", "order.paid", "order.closed")
 _MOST: Final = 200
 _LONGEST_MESSAGE: Final = 250
@@ -99,7 +105,7 @@ class CrmReporter:
     def subscriber(self) -> Subscriber:
         """Answer the subscriber for orders; only an order's newest event is told."""
         return Subscriber(
-            name="crm-orders",
+            name=ORDERS,
             topics=TOPICS,
             deliver=self.deliver,
             batch=_MOST,
@@ -110,7 +116,7 @@ class CrmReporter:
     def documents(self) -> Subscriber:
         """Answer the subscriber for shipments and invoices: the newest event names them all."""
         return Subscriber(
-            name="crm-documents",
+            name=DOCUMENTS,
             topics=DOCUMENT_TOPICS,
             deliver=self.deliver_documents,
             batch=_MOST,
@@ -122,7 +128,7 @@ class CrmReporter:
         """Report a batch in one call; each order's report succeeds or fails by itself."""
         reports = tuple(_report(delivery) for delivery in deliveries)
         try:
-            with calling(self._call("crm-orders", deliveries)):
+            with calling(self._call(ORDERS, deliveries)):
                 answer = await self._crm.report_orders(Reports(reports=reports))
         except CallFailedError as failed:
             return [self._later(failed)] * len(deliveries)
@@ -137,7 +143,7 @@ class CrmReporter:
         told = [(n, report) for n, each in enumerate(deliveries) for report in _documents(each)]
         results: list[list[ReportResult]] = [[] for _ in deliveries]
         try:
-            with calling(self._call("crm-documents", deliveries)):
+            with calling(self._call(DOCUMENTS, deliveries)):
                 for at in range(0, len(told), _MOST):
                     some = told[at : at + _MOST]
                     body = DocumentReports(reports=tuple(report for _, report in some))
@@ -163,6 +169,25 @@ class CrmReporter:
             pause = timedelta(seconds=failure.retry_after)
             return Later(reason=reason, at=self._clock.now() + pause)
         return Later(reason=reason)
+
+
+class CrmTeller:
+    """Tells the CRM anew how orders stand, the way it is told of every change."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    async def tell(self, orders: Sequence[Order], *, actor: str, note: str) -> None:
+        """Have orders told first, and then the documents of those that have any."""
+        if not orders:
+            return
+        for subscriber, some in (
+            (ORDERS, orders),
+            (DOCUMENTS, [each for each in orders if each.shipments or each.invoices]),
+        ):
+            news = [News(entity=each.reference, revision=each.revision, data=each) for each in some]
+            if news:
+                await tell_again(self._journal, subscriber, news, actor=actor, note=note)
 
 
 def _outcome(results: Sequence[ReportResult]) -> DeliveryOutcome:

@@ -23,8 +23,8 @@ from process_apis.quote_to_order.exposure import (
     order_token,
     token_of,
 )
-from process_apis.quote_to_order.queries import Uncounted
 from process_apis.quote_to_order.records import OrderRecord
+from process_apis.quote_to_order.uncounted import Uncounted
 from runtime.clock import Clock
 from runtime.journal.process import Process
 from runtime.store.claims import Bound, Claims, all_or_nothing
@@ -114,12 +114,13 @@ class SharedExposure:
         """Let the claims be what the journal says; answers how many were not. Sweeps as well.
 
         A claim of an order that is in the ERP ends now; one of an order nobody accepted is of
-        nothing. To be called every minute by one of the processes.
+        nothing; that of an order which cannot be read is all that is known of it, and stays. To be
+        called every minute by one of the processes.
         """
         old = await self._claims.open_before(before=self._clock.now() - _UNTOUCHED)
         now = self._clock.now()
         waiting = await not_in_erp()
-        counting = {order_token(w.consumer, w.key) for w in waiting if w.exposure}
+        counting = {order_token(w.consumer, w.key) for w in waiting if w.exposure or w.unread}
         stray = [claim for claim in old if claim.holder not in counting]
         for claim in stray:
             await self._claims.end(claim.holder, until=now)

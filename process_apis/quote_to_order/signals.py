@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from contracts.canonical.shapes import Instant
-from process_apis.quote_to_order import approvals, news, outcomes, remedying
+from process_apis.quote_to_order import approvals, news, outcomes, remedies, remedying
 from process_apis.quote_to_order.lifecycle import CREDIT, ORDER
 from process_apis.quote_to_order.records import CreditRecord, OrderRecord, changed
 from process_apis.quote_to_order.remedying import OrderAnswer
@@ -62,10 +62,10 @@ def order_signals(
 
 def _cancelled(process: Process[OrderRecord], signal: Signal, settle: timedelta) -> OrderAnswer:
     if not ORDER.allows(process.state, "cancelled"):
-        return Ignore(says=Says(text="The order can no longer be cancelled."))
+        return Ignore(says=Says(text=remedies.TOO_LATE))
     record = process.data
     if any(line.shipped for line in record.lines):
-        return Ignore(says=Says(text="Goods have left the warehouse; they can only come back."))
+        return Ignore(says=Says(text=remedies.GONE))
     reason = str(signal.data.get("reason") or "cancelled by operations")
     placing = record.maybe_placed or (process.state == "accepted" and process.attempts > 0)
     releasing = record.maybe_released or (
@@ -102,7 +102,7 @@ def credit_remedied(process: Process[CreditRecord], signal: Signal) -> CreditAns
     action = signal.data.get("action")
     who = remedying.actor_of(signal)
     if action == Action.CANCEL and process.data.maybe_posted:
-        return Ignore(says=Says(text="The ERP may hold the credit memo; it cannot be cancelled."))
+        return Ignore(says=Says(text=remedies.CREDIT_MAY_BE_POSTED))
     if action == Action.CANCEL and CREDIT.allows(process.state, "cancelled"):
         after = _entered(process.data, signal.at)
         says = (Says(text=f"{who} cancelled the credit; nothing was posted."),)

@@ -1,7 +1,7 @@
 """The steps of an order: at most one effect each, then a decision."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from contracts.canonical.money import Money
 from contracts.outcomes import CallFailedError
@@ -14,7 +14,7 @@ from process_apis.quote_to_order import checking, exposure, outcomes
 from process_apis.quote_to_order.exposure import Exposure
 from process_apis.quote_to_order.lifecycle import ORDER
 from process_apis.quote_to_order.outcomes import ERP_ORDER
-from process_apis.quote_to_order.queries import OrderQueries
+from process_apis.quote_to_order.queries import OrderQueries, Standing
 from process_apis.quote_to_order.records import OrderRecord
 from process_apis.quote_to_order.settings import OrderSettings
 from process_apis.quote_to_order.undoing import UndoSteps
@@ -120,7 +120,7 @@ class OrderSteps:
             return _no_channel(process, context)
         try:
             with working(process, context), exposure.asking() as asked:
-                others = await self._queries.by_term("deal", (process.key,), None, _FEW)
+                others = await self._queries.standing("deal", process.key, _FEW)
                 twin = next((one for one in others if _stands_beside(process, one)), None)
                 if twin is not None:
                     return checking.ordered_already(process, context, twin.reference)
@@ -177,7 +177,7 @@ def _no_channel(process: Process[OrderRecord], context: StepContext) -> Outcome:
     )
 
 
-def _stands_beside(process: Process[OrderRecord], other: Process[Any]) -> bool:
+def _stands_beside(process: Process[OrderRecord], other: Standing) -> bool:
     """Tell whether another order of the same deal is, or may come to be, in the ERP."""
     return other.id != process.id and other.state not in {"cancelled", "withdrawing"}
 

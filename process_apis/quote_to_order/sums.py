@@ -11,10 +11,13 @@ from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import Connection, bindparam, func, select
 
-from process_apis.quote_to_order.queries import CONFIRMED, CREDIT_KIND
+from process_apis.quote_to_order.queries import CONFIRMED
+from process_apis.quote_to_order.records import CREDIT_KIND
+from runtime.journal.codec import Types, left_out
+from runtime.journal.faults import UnreadableProcess
 from runtime.store.engine import Store
 from runtime.store.schema import entry, process
 
@@ -25,6 +28,7 @@ _MOST_REMEMBERED: Final = 200_000
 _COLUMNS: Final = (
     process.c.id,
     process.c.kind,
+    process.c.version,
     process.c.state,
     process.c.incident_category,
     process.c.data,
@@ -40,7 +44,10 @@ _CHANGED = select(entry.c.process_id).where(
 
 
 class ChannelSums(Struct, kw_only=True):
-    """Figures of one channel. Amounts by currency."""
+    """Figures of one channel. Amounts by currency.
+
+    `unreadable` are in no channel's figures: which is theirs cannot be read either.
+    """
 
     orders: int = 0
     confirmed: int = 0
@@ -49,6 +56,7 @@ class ChannelSums(Struct, kw_only=True):
     exceptions: dict[str, int] = {}
     net_ordered: dict[str, Decimal] = {}
     net_credited: dict[str, Decimal] = {}
+    unreadable: int = 0
 
 
 class _Share(Struct, frozen=True, gc=False):
@@ -60,6 +68,10 @@ class _Share(Struct, frozen=True, gc=False):
     is_credit: bool
     counts: bool
     exception: str | None
+
+
+_UNREADABLE: Final = _Share("", "", Decimal(0), is_credit=False, counts=False, exception=None)
+"""The share of what cannot be read: it is counted for itself, until it can be."""
 
 
 class _Stored(Struct, frozen=True, kw_only=True):
@@ -76,11 +88,13 @@ _stored = msgspec.json.Decoder(_Stored).decode
 class Sums:
     """The figures of every channel."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, types: Types) -> None:
         self._store = store
+        self._types = types
         self._turn = asyncio.Lock()
         self._shares: dict[str, _Share] = {}
         self._channels: dict[str, ChannelSums] = {}
+        self._unreadable = 0
         self._read_until: int | None = None
 
     async def of(self, channel: str) -> ChannelSums:
@@ -91,12 +105,13 @@ class Sums:
                 await self._catch_up(self._read_until)
             else:
                 await self._add_up(remember=keeps)
-            return self._channels.get(channel, ChannelSums())
+            found = self._channels.get(channel, ChannelSums())
+            return structs.replace(found, unreadable=self._unreadable)
 
     async def _add_up(self, *, remember: bool) -> None:
         # What changes while this runs is read again by the next look, from this line on.
         last = await self._store.read(lambda c: c.execute(_LAST_LINE).scalar() or 0)
-        self._shares, self._channels, after = {}, {}, ""
+        self._shares, self._channels, self._unreadable, after = {}, {}, 0, ""
         while True:
             found = await self._page(after)
             for process_id, share in found:
@@ -109,12 +124,10 @@ class Sums:
         self._read_until = last if remember else None
 
     async def _page(self, after: str) -> Sequence[tuple[str, _Share]]:
-        return await self._store.read(
-            lambda c: [(row.id, _share_of(row)) for row in c.execute(_PAGE_OF, {"after": after})]
-        )
+        return await self._store.read(lambda c: self._shared(c.execute(_PAGE_OF, {"after": after})))
 
     async def _catch_up(self, after: int) -> None:
-        last, found = await self._store.read(lambda c: _changes(c, after))
+        last, found = await self._store.read(lambda c: self._changes(c, after))
         for process_id, share in found:
             before = self._shares.get(process_id)
             if before is not None:
@@ -123,7 +136,27 @@ class Sums:
             self._shares[process_id] = share
         self._read_until = last
 
+    def _changes(self, connection: Connection, after: int) -> tuple[int, list[tuple[str, _Share]]]:
+        last = connection.execute(_LAST_LINE).scalar() or 0
+        changed = connection.execute(_CHANGED, {"after": after, "until": last}).scalars()
+        ids = list(dict.fromkeys(changed))
+        return last, self._shared(_rows(connection, ids))
+
+    def _shared(self, rows: Iterable[Any]) -> list[tuple[str, _Share]]:
+        found = []
+        for row in rows:
+            try:
+                share = _share_of(row, self._types.part(row, _stored))
+            except UnreadableProcess as unreadable:
+                left_out(row.id, unreadable.__cause__)
+                share = _UNREADABLE
+            found.append((row.id, share))
+        return found
+
     def _count(self, share: _Share, sign: int) -> None:
+        if share is _UNREADABLE:
+            self._unreadable += sign
+            return
         sums = self._channels.get(share.channel)
         if sums is None:
             sums = self._channels[share.channel] = ChannelSums()
@@ -150,20 +183,12 @@ def _add(figures: dict[str, Any], name: str, amount: int | Decimal) -> None:
         del figures[name]
 
 
-def _changes(connection: Connection, after: int) -> tuple[int, list[tuple[str, _Share]]]:
-    last = connection.execute(_LAST_LINE).scalar() or 0
-    changed = connection.execute(_CHANGED, {"after": after, "until": last}).scalars()
-    ids = list(dict.fromkeys(changed))
-    return last, [(row.id, _share_of(row)) for row in _rows(connection, ids)]
-
-
 def _rows(connection: Connection, ids: Sequence[str]) -> Iterable[Any]:
     for start in range(0, len(ids), _PAGE):
         yield from connection.execute(_THESE, {"ids": ids[start : start + _PAGE]})
 
 
-def _share_of(row: Any) -> _Share:
-    stored = _stored(row.data)
+def _share_of(row: Any, stored: Any) -> _Share:
     category = row.incident_category
     is_credit = row.kind == CREDIT_KIND
     return _Share(

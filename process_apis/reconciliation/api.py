@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from contracts.canonical.order import Order
+from contracts.context import current
 from contracts.ports.binding import Reply
 from contracts.ports.crm import Crm
 from contracts.ports.erp import Erp
@@ -16,6 +17,8 @@ from contracts.ports.reconciliation import (
     Difference,
     DifferencePage,
     DifferenceQuery,
+    Retelling,
+    Retold,
     StartSweep,
     Sweep,
     Sweeps,
@@ -26,6 +29,7 @@ from process_apis.reconciliation import sweeping
 from process_apis.reconciliation.catalogue import KINDS, RUNBOOK, words
 from process_apis.reconciliation.decisions import Finding
 from process_apis.reconciliation.keeping import Keeping, difference_id
+from process_apis.reconciliation.retelling import Teller, retell
 from process_apis.reconciliation.settings import ReconciliationSettings
 from process_apis.reconciliation.sides import Orders
 from process_apis.reconciliation.statement import span_words, statement
@@ -61,6 +65,7 @@ class ReconciliationApi:
         settings: ReconciliationSettings,
         clock: Clock,
         mint: Callable[[], str],
+        teller: Teller,
         engine: type[sweeping.Sweep] = sweeping.Sweep,
     ) -> None:
         self._orders = orders
@@ -70,6 +75,7 @@ class ReconciliationApi:
         self._settings = settings
         self._clock = clock
         self._mint = mint
+        self._teller = teller
         self._engine = engine
         self._keeping = Keeping(store)
         self._turn = asyncio.Lock()
@@ -127,6 +133,18 @@ class ReconciliationApi:
         return DifferencePage(
             differences=page, cursor=page[-1].id if len(found) > query.limit else None
         )
+
+    async def retell(self, sweep: str, body: Retelling) -> Retold:
+        """Tell the CRM again what a sweep found it does not show; audited with the note."""
+        await self.sweep_of(sweep)
+        call = current()
+        try:
+            return await retell(
+                sweep, body, orders=self._orders, keeping=self._keeping, teller=self._teller,
+                actor=call.subject or call.consumer,
+            )  # fmt: skip
+        except StoreUnavailable:
+            raise refuse("store-unavailable", retry_after=1) from None
 
     async def _since(self) -> datetime:
         """From where the last whole sweep ended, and a little before that."""

@@ -24,11 +24,15 @@ class Orders(Protocol):
         ...
 
     async def of(self, ids: Collection[str]) -> Sequence[Order]:
-        """Answer orders by their ids."""
+        """Answer orders by their ids; those whose record cannot be read are left out."""
         ...
 
     async def named(self, references: Collection[str]) -> Sequence[Order]:
         """Answer the orders of references, their own in any case or those of their releases."""
+        ...
+
+    async def is_unread(self, reference: str) -> bool:
+        """Tell whether there is an order of a reference, and its record cannot be read."""
         ...
 
 

@@ -185,7 +185,10 @@ class Sweep:
     async def _look(self, name: str, span: Span) -> None:
         orders = await self._orders.named([name])
         if not orders:
-            await self._look_for_unknown(name, span)
+            if await self._orders.is_unread(name):
+                self.swept.waiting += 1  # it is in the exception queue; what differs nobody knows
+            else:
+                await self._look_for_unknown(name, span)
             return
         order = orders[0]
         if order.updated_at > span.until:

@@ -1,12 +1,13 @@
 """Process types by name, and their documents to and from JSON."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from runtime.journal.faults import UnknownKind, UnknownVersion
-from runtime.journal.incidents import REMEDIES, Category, Remedy
+from runtime.journal.faults import UnknownKind, UnknownVersion, UnreadableProcess
+from runtime.journal.incidents import REMEDIES, Action, Category, Remedy
 from runtime.journal.process import Effect, Lane, Process, ProcessType
 from runtime.journal.times import from_micros, maybe_time
 
@@ -20,6 +21,11 @@ decode_effects = msgspec.json.Decoder(tuple[Effect, ...]).decode
 """The effects of a process, from their JSON."""
 
 NO_EFFECTS = b"[]"
+
+UNREADABLE = "What is stored of it can no longer be read; put that right, then retry."
+"""Why nothing else can be done about a process that cannot be read."""
+
+log = logging.getLogger("crossdock.journal")
 
 
 class Types:
@@ -44,6 +50,19 @@ class Types:
         """The remedy of a category; a kind this release does not have keeps the usual ones."""
         known = self._types.get(kind)
         return (known.remedies if known is not None else REMEDIES)[category]
+
+    def why_not(self, row: Any, action: Action) -> str | None:
+        """Why an action would change nothing about the process of a row; None where it would.
+
+        One that cannot be read can only be retried, once its record has been put right.
+        """
+        known = self._types.get(row.kind)
+        if known is None or known.why_not is None:
+            return None
+        try:
+            return known.why_not(self.read(row), action)
+        except UnreadableProcess:
+            return None if action is Action.RETRY else UNREADABLE
 
     def may_have_ended_in(self, state: str) -> bool:
         """Whether a process that ended may be in this state, also one of a kind not known here."""
@@ -96,6 +115,48 @@ class Types:
             incident_category=_category(row.incident_category),
             incident_passes=bool(row.incident_passes),
         )
+
+    def read(self, row: Any) -> Process[Any]:
+        """A row of the process table as a `Process`.
+
+        Raises `UnreadableProcess`, whatever is wrong with it: no JSON, another shape, a version or
+        a kind this release does not know, an upgrade that stumbles.
+        """
+        try:
+            return self.process(row)
+        except Exception as failure:
+            raise UnreadableProcess(row.id) from failure
+
+    def part(self, row: Any, decode: Callable[[bytes], Any]) -> Any:
+        """What `decode` makes of a row's data: for a few fields, without the cost of the others.
+
+        Data of an older version is upgraded first, and answered whole. Raises `UnreadableProcess`.
+        """
+        try:
+            if row.version == self[row.kind].version:
+                return decode(row.data)
+            return self.data(row.kind, row.version, row.data)
+        except Exception as failure:
+            raise UnreadableProcess(row.id) from failure
+
+    def readable(self, rows: Iterable[Any]) -> list[Process[Any]]:
+        """Those of some rows that can be read, in their order.
+
+        The others are named in the log; that they have an incident is the worker's part.
+        """
+        found = []
+        for row in rows:
+            try:
+                found.append(self.read(row))
+            except UnreadableProcess as unreadable:
+                left_out(row.id, unreadable.__cause__)
+        return found
+
+
+def left_out(process_id: str, failure: BaseException | None) -> None:
+    """Say that an answer about many processes does without one that cannot be read."""
+    told = {"process_id": process_id, "failure": type(failure).__name__}
+    log.warning("unreadable_process_left_out", extra=told)
 
 
 def _category(stored: str | None) -> Category | None:

@@ -11,6 +11,7 @@ from runtime.journal.codec import NO_EFFECTS, Types, encode
 from runtime.journal.ids import new_id
 from runtime.journal.incidents import Category, Incident
 from runtime.journal.moving import Change
+from runtime.journal.no_effect import no_effect
 from runtime.journal.process import (
     Again,
     Effect,
@@ -221,6 +222,7 @@ class Deciding:
                 entry_row(after.id, at, by.name, after.state, says, revision=after.revision)
             ]
         change.consumed = (by.dedupe_key,)
+        change.no_effect = no_effect(by, "It changed nothing." if says is None else says.text)
         return Ruling(
             change=change,
             process=after,

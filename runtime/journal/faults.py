@@ -55,7 +55,7 @@ class CannotContinue(Exception):  # noqa: N818  # same
 
 
 class ActionNotAllowed(Exception):  # noqa: N818  # same
-    """The category of the incident does not allow this action, or the incident is closed."""
+    """The category of the incident does not allow this action, or it would change nothing."""
 
 
 class ActedOnMeanwhile(ActionNotAllowed):

@@ -6,9 +6,11 @@ from typing import Any
 from msgspec import DecodeError, Struct
 from sqlalchemy import Connection, bindparam, func, select, update
 
+from runtime.journal import no_effect
 from runtime.journal.codec import decode_object
 from runtime.journal.crash_points import BEFORE_INCIDENT_COMMIT, BEFORE_MOVE_COMMIT, CrashPoints
 from runtime.journal.faults import LeaseLost
+from runtime.journal.no_effect import NoEffect
 from runtime.journal.process import Signal
 from runtime.journal.rows import entry_row
 from runtime.journal.tables import Tables
@@ -40,6 +42,7 @@ class Change(Struct, kw_only=True):
     opens: dict[str, Any] | None = None
     closes: str | None = None
     closed_by: str = ""
+    no_effect: NoEffect | None = None
 
 
 class Moved(Struct, frozen=True, kw_only=True):
@@ -171,6 +174,7 @@ class Moving:
             ],
         )
         self._mark_incidents(connection, changes)
+        no_effect.tell(connection, [c.no_effect for c in changes if c.no_effect is not None])
         self._let_the_next_step_up(connection, changes)
         if granted:
             self._crash_points.passing(BEFORE_MOVE_COMMIT)

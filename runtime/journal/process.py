@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from msgspec import Struct
 
 from runtime.clock import Clock
-from runtime.journal.incidents import REMEDIES, Category, Incident, OpenedIncident, Remedy
+from runtime.journal.incidents import REMEDIES, Action, Category, Incident, OpenedIncident, Remedy
 from runtime.journal.retries import retry_at
 
 D = TypeVar("D")
@@ -324,6 +324,9 @@ class ProcessType(Struct, Generic[D], frozen=True, kw_only=True):
     outlook: Callable[[Process[D]], Outlook] | None = None
     """The same and more, of one process: for kinds whose state does not tell it all."""
     remedies: Mapping[Category, Remedy] = REMEDIES
+    why_not: Callable[[Process[D], Action], str | None] | None = None
+    """Why an action that its category offers would change nothing about a process as it stands,
+    for a person to read; None where it would change something."""
     upgrades: Mapping[int, Callable[[dict[str, Any]], D]] = {}
 
 

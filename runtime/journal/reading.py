@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec import DecodeError, Struct, ValidationError
+from msgspec import Struct
 from sqlalchemy import Connection, Select, func, select
 
 from runtime.journal.codec import Types, decode_object
-from runtime.journal.faults import UnknownIncident, UnknownProcess, UnreadableProcess
+from runtime.journal.faults import UnknownIncident, UnknownProcess
 from runtime.journal.incidents import Category, OpenedIncident
 from runtime.journal.process import Entry, Lane, Process, Snapshot, Term
 from runtime.journal.times import from_micros, maybe_time
@@ -74,10 +74,7 @@ class Reading:
         row = connection.execute(select(process).where(process.c.id == process_id)).first()
         if row is None:
             raise UnknownProcess(process_id)
-        try:
-            return self._types.process(row)
-        except (ValidationError, DecodeError) as failure:
-            raise UnreadableProcess(process_id) from failure
+        return self._types.read(row)
 
     def known(
         self, connection: Connection, consumer: str, operation: str, key: str

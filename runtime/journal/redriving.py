@@ -6,7 +6,7 @@ the incident, records the signal to its process, and marks the item; so a crash 
 and of several redrives over the same incidents each incident is acted on by the first only.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from runtime.journal import no_effect
 from runtime.journal.auditing import AuditRecord
 from runtime.journal.codec import decode_object, encode
 from runtime.journal.faults import RedriveEnded, UnknownRedrive
@@ -48,7 +49,7 @@ class ItemOutcome(StrEnum):
     SKIPPED = "skipped"
     """It was closed, or acted on by somebody else, since it was selected."""
     FAILED = "failed"
-    """The action is not allowed on it any more."""
+    """The action is not allowed on it any more, or changed nothing; `reason` says why."""
 
 
 class Redrive(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -86,6 +87,10 @@ class RedriveItem(Struct, frozen=True, kw_only=True, rename="camel"):
     at: datetime | None
 
 
+_SHOWN_AS: Mapping[str, ItemOutcome] = {
+    **{each.value: each for each in ItemOutcome},
+    no_effect.IGNORED: ItemOutcome.FAILED,
+}
 _decode_selection = msgspec.json.Decoder(Selection).decode
 _ONE = select(redrive).where(redrive.c.id == bindparam("redrive_id"))
 _SWITCH = update(redrive).where(redrive.c.id == bindparam("redrive_id"))
@@ -153,9 +158,7 @@ class Redrives:
         query = select(redrive).order_by(redrive.c.id.desc()).limit(limit)
         if cursor is not None:
             query = query.where(redrive.c.id < cursor)
-        return await self._journal.store.read(
-            lambda c: tuple(_redrive(row) for row in c.execute(query))
-        )
+        return await self._journal.store.read(lambda c: tuple(_redrives(c, c.execute(query).all())))
 
     async def items(
         self,
@@ -173,7 +176,8 @@ class Redrives:
             .limit(limit)
         )
         if outcome is not None:
-            query = query.where(redrive_item.c.outcome == outcome.value)
+            stored = [name for name, shown in _SHOWN_AS.items() if shown is outcome]
+            query = query.where(redrive_item.c.outcome.in_(stored))
         return await self._journal.store.read(
             lambda c: tuple(_item(row) for row in c.execute(query))
         )
@@ -262,10 +266,16 @@ def _found(connection: Connection, redrive_id: str) -> Redrive:
     row = connection.execute(_ONE, {"redrive_id": redrive_id}).first()
     if row is None:
         raise UnknownRedrive(redrive_id)
-    return _redrive(row)
+    return _redrives(connection, [row])[0]
 
 
-def _redrive(row: Any) -> Redrive:
+def _redrives(connection: Connection, rows: Sequence[Any]) -> list[Redrive]:
+    """What came to nothing after it was applied is counted among the failed."""
+    ignored = no_effect.ignored(connection, [row.id for row in rows])
+    return [_redrive(row, ignored.get(row.id, 0)) for row in rows]
+
+
+def _redrive(row: Any, ignored: int) -> Redrive:
     return Redrive(
         id=row.id,
         selection=_decode_selection(row.selection),
@@ -276,9 +286,9 @@ def _redrive(row: Any) -> Redrive:
         note=row.note,
         state=RedriveState(row.state),
         total=row.total,
-        applied=row.applied,
+        applied=row.applied - ignored,
         skipped=row.skipped,
-        failed=row.failed,
+        failed=row.failed + ignored,
         created_at=from_micros(row.created_at),
         ended_at=maybe_time(row.ended_at),
     )
@@ -289,7 +299,7 @@ def _item(row: Any) -> RedriveItem:
         position=row.position,
         incident_id=row.incident_id,
         process_id=row.process_id,
-        outcome=None if row.outcome is None else ItemOutcome(row.outcome),
+        outcome=None if row.outcome is None else _SHOWN_AS[row.outcome],
         reason=row.reason,
         at=maybe_time(row.at),
     )

@@ -1,6 +1,7 @@
 """Remedies: an action on an incident, checked, counted, audited and given to its process at once.
 
-Every way to act on an incident comes through here, so that who acts second finds out.
+Every way to act on an incident comes through here, so that who acts second finds out, and that
+whoever asks for what would change nothing is told so, under the lock of the process it is about.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,6 +45,7 @@ _LOCK = (
     .order_by(process.c.id)
     .with_for_update()
 )
+_STORED = select(process).where(process.c.id.in_(bindparam("ids", expanding=True)))
 _INCIDENTS = (
     select(
         incident.c.id,
@@ -81,6 +83,7 @@ class Remedying:
         owners = sorted(set(connection.execute(_PROCESSES_OF, {"ids": ids}).scalars()))
         connection.execute(_LOCK, {"ids": owners}).all()
         rows = {row.id: row for row in connection.execute(_INCIDENTS, {"ids": ids})}
+        stored = {row.id: row for row in connection.execute(_STORED, {"ids": owners})}
         taken: dict[str, int] = {}
         results: list[Exception | None] = []
         audits: list[AuditRecord] = []
@@ -88,7 +91,7 @@ class Remedying:
         for asked in batch:
             row = rows.get(asked.incident_id)
             before = taken.get(asked.incident_id, 0)
-            refused = self._refused(asked, row, before)
+            refused = self._refused(asked, row, stored, before)
             results.append(refused)
             if refused is None and row is not None:
                 taken[asked.incident_id] = before + 1
@@ -103,7 +106,9 @@ class Remedying:
             self._signalling(connection, signals)
         return results
 
-    def _refused(self, asked: AskedRemedy, row: Any, before: int) -> Exception | None:
+    def _refused(
+        self, asked: AskedRemedy, row: Any, stored: Mapping[str, Any], before: int
+    ) -> Exception | None:
         if row is None:
             return UnknownIncident(asked.incident_id)
         if row.closed_at is not None:
@@ -115,7 +120,8 @@ class Remedying:
             return ActionNotAllowed(
                 f"{asked.action} on {row.category}: {', '.join(sorted(allowed))} only"
             )
-        return None
+        why_not = self._types.why_not(stored[row.process_id], asked.action)
+        return None if why_not is None else ActionNotAllowed(why_not)
 
     def allowed(self, kind: str, category: str) -> frozenset[Action]:
         """What may be done about a category of incident of a kind of process."""

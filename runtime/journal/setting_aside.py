@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Connection, bindparam, select, update
 
+from runtime.journal import no_effect
 from runtime.journal.codec import encode
 from runtime.journal.faults import LeaseLost
 from runtime.journal.incidents import Category
@@ -101,6 +102,7 @@ class SettingAside:
         if row is None or row.fence != one.fence:
             return LeaseLost(one.process_id)
         now = {"now": one.at}
+        no_effect.tell(connection, no_effect.unheard(connection, one.process_id, one.says))
         answered = connection.execute(_ANSWER, now | {"its_process": one.process_id}).rowcount
         connection.execute(_GIVE_UP, now | {"process_id": one.process_id, "answered": answered})
         detail = {"failure": one.failure}

@@ -4,7 +4,8 @@ Budgets are those of all processes together where the broker counts together; a 
 process's own judgement of a system, unless an operator's act overrules all of them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Final, Literal
 
 import msgspec
@@ -16,6 +17,8 @@ from contracts.ports.accounts import (
     Circuit,
     CircuitChange,
     Circuits,
+    Renewal,
+    Renewed,
     SystemName,
 )
 from contracts.problems import refuse
@@ -54,8 +57,14 @@ class AccountsApi:
         allowances: Mapping[str, Allowance],
         clock: Clock,
         store: Store | None = None,
+        renewals: Mapping[SystemName, Callable[[Renewal], Awaitable[Renewed]]] = MappingProxyType(
+            {}
+        ),
     ) -> None:
         self._lines = lines
+        self._renewals: Mapping[str, Callable[[Renewal], Awaitable[Renewed]]] = dict(
+            renewals.items()
+        )
         self._broker = broker
         self._allowances = allowances
         self.acts = Acts(self._breaker, store=store, clock=clock)
@@ -91,6 +100,14 @@ class AccountsApi:
                 return self._shown(name, line, breaker)
         known = ", ".join(name for name, _, _ in self._breakers())
         raise refuse("not-found", detail=f"No breaker has this name; there are {known}.")
+
+    async def renew_subscriptions(self, system: str, body: Renewal) -> Renewed:
+        """Renew those of one system; refuses not-found for one that has none to renew."""
+        renew = self._renewals.get(system)
+        if renew is None:
+            known = ", ".join(self._renewals) or "none"
+            raise refuse("not-found", detail=f"This system tells nothing; those that do: {known}.")
+        return await renew(body)
 
     def _breakers(self) -> Iterator[tuple[str, Line, Breaker]]:
         """Every breaker under our name for it, those of the usual classes first."""

@@ -24,6 +24,8 @@ from schemathesis.generation.meta import TestPhase
 
 KEY = "Idempotency-Key"
 USABLE_KEY = re.compile(r"[!-~]{1,255}")
+FIRST_REFUSAL = 400
+MOST_SHOWN = 5
 REAL = 0.75
 """How many of the well-formed requests speak of what there is."""
 
@@ -91,11 +93,19 @@ class Told:
     errors: list[str] = field(default_factory=list)
     statuses: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     phases: set[str] = field(default_factory=set)
+    unanswered: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """The first refusals of each operation: what went over the wire, and what came back."""
 
     @property
     def calls(self) -> int:
         """How many calls were made."""
         return sum(counted.total() for counted in self.statuses.values())
+
+    def note(self, label: str, response: Any) -> None:
+        """Count an answer, and keep it if it is one of the first refusals."""
+        self.statuses[label][response.status_code] += 1
+        if response.status_code >= FIRST_REFUSAL and len(self.unanswered[label]) < MOST_SHOWN:
+            self.unanswered[label].append(_wire(response))
 
     def succeeded(self) -> set[str]:
         """Answer the operations that were done at least once."""
@@ -154,7 +164,7 @@ def _hooked(told: Told, scene: Scene, random: Random) -> Iterator[None]:
                 case.body = scene.put_into(case.body, random)
 
     def after_call(_: Any, case: Any, response: Any) -> None:
-        told.statuses[case.operation.label][response.status_code] += 1
+        told.note(case.operation.label, response)
 
     schemathesis.hook(before_call)
     schemathesis.hook(after_call)
@@ -215,7 +225,13 @@ def _failures(recorder: Any) -> Iterator[tuple[tuple[str, str], str]]:
                 continue
             failure = check.failure_info.failure
             answer = recorder.find_response(case_id=failure.case_id or case_id)
-            body = "" if answer is None else answer.content[:600].decode(errors="replace")
             label = recorder.cases[case_id].value.operation.label
-            said = f"{failure.title}: {failure.message}\n{check.failure_info.code_sample}\n{body}"
+            wire = "nothing" if answer is None else _wire(answer)
+            said = f"{failure.title}: {failure.message}\n{check.failure_info.code_sample}\n{wire}"
             yield (check.name, label), said
+
+
+def _wire(answer: Any) -> str:
+    """Say a call as it was sent, which may be another than the case it was made of."""
+    body = answer.content[:600].decode(errors="replace")
+    return f"sent: {answer.request.method} {answer.request.url}\n{answer.status_code} {body}"

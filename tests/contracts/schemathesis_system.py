@@ -1,13 +1,15 @@
-"""Start the system as `crossdock up --no-sandbox` does, without quotas and as told with a defect.
+"""Start the system as `crossdock up --no-sandbox` does, prepared for calls, or with a defect.
 
     python -m tests.contracts.schemathesis_system [careless-tier]
 
 A contract test asks faster than any plan allows, and a quota's refusal would hide what is behind
-it; quotas have stories of their own. The defects live here, never in the product.
+it; quotas have stories of their own. And somebody may approve prices, so that orders can wait for
+it. The defects live here, never in the product.
 """
 
 import asyncio
 import sys
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -20,6 +22,7 @@ from deploy.profile import Configuration, Settings, configuration
 from deploy.tiers import Parts
 from gateway.config import Plan
 from gateway.server import serve as listen
+from process_apis.quote_to_order.settings import ApprovalRule, OrderSettings
 from runtime.telemetry import configure_logs
 
 
@@ -54,15 +57,20 @@ class CarelessOrders:
         return LooseTimeline(**members, locked_by="worker-1")
 
 
+ANY_PRICE = ApprovalRule(
+    region="every country", threshold=Decimal("0.99"), approver="head of sales"
+)
+"""Under this rule whoever did not place an order may approve nearly any price of it."""
 DEFECTS = {"careless-tier": Parts(orders=CarelessOrders)}
 
 
-def without_quotas(settings: Settings) -> Configuration:
-    """The sandbox profile, every plan of which allows everything."""
+def prepared(settings: Settings) -> Configuration:
+    """The sandbox profile, every plan of which allows everything, with a rule for approvals."""
     configured = configuration(settings)
     plans = dict.fromkeys(configured.gateway.plans, Plan())
     gateway = msgspec.structs.replace(configured.gateway, plans=plans)
-    return msgspec.structs.replace(configured, gateway=gateway)
+    orders = OrderSettings(approvals=(ANY_PRICE,))
+    return msgspec.structs.replace(configured, gateway=gateway, orders=orders)
 
 
 async def serve(parts: Parts) -> None:
@@ -70,7 +78,7 @@ async def serve(parts: Parts) -> None:
     settings = Settings.from_environment()
     settings.data.mkdir(parents=True, exist_ok=True)
     configure_logs(stream=(settings.data / "crossdock.log").open("a", encoding="utf-8"))
-    system = System(settings, without_quotas(settings), parts=parts)
+    system = System(settings, prepared(settings), parts=parts)
     await system.start()
     try:
         await listen(

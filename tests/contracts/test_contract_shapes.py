@@ -13,7 +13,10 @@ from contracts.governance.openapi import DECIMAL_PATTERN, blessed
 from contracts.ports import examples
 from contracts.ports.binding import BoundOperation, operations
 from contracts.ports.pricing_credit import PriceCheck
+from contracts.ports.reconciliation import StartSweep
 from contracts.versions import VERSIONS
+from gateway.policies.validate import Parameter
+from runtime.rest.routes import _body
 
 BOUND = [(api, one) for api in VERSIONS for one in operations(api.port)]
 
@@ -44,6 +47,50 @@ def test_an_example_is_a_request_one_can_send(api, one):
     for parameter in documented(api, one)["parameters"]:
         if "example" in parameter:
             assert checker(api, parameter["schema"]).is_valid(parameter["example"])
+
+
+@pytest.mark.parametrize("written", [b"60", b"60.0", b"6e1"])
+def test_a_whole_number_is_an_integer_however_it_is_written(written):
+    """The document takes them all (JSON Schema, 6.1.1); so does the tier behind it."""
+    api = next(api for api in VERSIONS if api.name == "process/reconciliation")
+    sent = b'{"since": "2026-11-22T00:00:00Z", "settleSeconds": %b}' % written
+    document = checker(api, {"$ref": "#/components/schemas/StartSweep"})
+
+    assert document.is_valid(msgspec.json.decode(sent))
+    assert _body(msgspec.json.Decoder(StartSweep), StartSweep, sent).settle_seconds == 60
+
+
+@pytest.mark.parametrize("written", [b"60.5", b'"60"', b"1e400", b"true"])
+def test_what_is_no_integer_stays_refused(written):
+    sent = b'{"since": "2026-11-22T00:00:00Z", "settleSeconds": %b}' % written
+
+    with pytest.raises(msgspec.DecodeError):
+        _body(msgspec.json.Decoder(StartSweep), StartSweep, sent)
+
+
+ASKED = [(api, one) for api, one in BOUND if one.query is not None]
+REQUIRED = {"channel": "sales", "since": "2026-11-22T00:00:00Z"}
+"""What a query cannot be without, whatever else it says."""
+
+
+@pytest.mark.parametrize(("api", "one"), ASKED, ids=lambda each: getattr(each, "name", each.name))
+def test_an_empty_parameter_is_refused_by_the_document_the_gateway_and_the_tier_alike(api, one):
+    """`?po=` is no question: nobody takes it for "any", for "none" or for a parameter not given."""
+    components = blessed(api)["components"]
+    known = {
+        each: REQUIRED[each] for each in REQUIRED if each in one.query.__struct_encode_fields__
+    }
+    msgspec.convert(known, one.query, strict=False)
+
+    for spec in documented(api, one)["parameters"]:
+        if spec["in"] != "query":
+            continue
+        schema = {**spec["schema"], "components": components}
+        document = jsonschema_rs.validator_for(schema, validate_formats=True)
+        assert not document.is_valid(""), spec["name"]
+        assert Parameter(spec, components).faults([""]), spec["name"]
+        with pytest.raises(msgspec.ValidationError, match=spec["name"]):
+            msgspec.convert({**known, spec["name"]: ""}, one.query, strict=False)
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ from contracts.ports.erp import CancelErpOrder, ErpOrderLine, PlaceErpOrder, Pos
 from contracts.ports.wms import CancelRelease, ReleaseOrder, WarehouseLine
 from process_apis.quote_to_order.build import QuoteToOrder
 from process_apis.quote_to_order.exposure import OpenExposure
-from process_apis.quote_to_order.queries import ORDER_KIND
 from process_apis.quote_to_order.records import (
+    ORDER_KIND,
     AgreedLine,
     InvoiceRecord,
     OrderRecord,

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from contracts.ports.reconciliation import DifferenceQuery
 from process_apis.quote_to_order.book import OrderBook
+from process_apis.quote_to_order.reports import CrmTeller
 from process_apis.reconciliation import sweeping
 from process_apis.reconciliation.api import ReconciliationApi
 from process_apis.reconciliation.settings import ReconciliationSettings
@@ -122,7 +123,7 @@ async def _swept(books, vendors, store, clock, *, wms, engine):
     api = ReconciliationApi(
         orders=OrderBook(store, books.journal.types), erp=vendors.erp, wms=wms, crm=vendors.crm,
         store=store, settings=ReconciliationSettings(), clock=clock, mint=books.journal.mint,
-        engine=engine,
+        teller=CrmTeller(books.journal), engine=engine,
     )  # fmt: skip
     await asyncio.sleep(1.1)  # the vendors tell whole seconds
     swept = await api.sweep_now(EARLIER, 0)

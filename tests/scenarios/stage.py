@@ -234,6 +234,12 @@ class Outside(Stage):
 
     async def crm_record(self, reference: str) -> dict[str, Any]:
         """The order as a rep sees it in the CRM now."""
+        path = f"/salesforce/services/data/v67.0/sobjects/ERP_Order__c/Reference__c/{reference}"
+        request = self.client.get(self.sandbox + path).headers(await self.crm_headers())
+        return (await self._answer(request)).json
+
+    async def crm_headers(self) -> dict[str, str]:
+        """Sign in to the CRM; answers what its calls carry then."""
         signed_in = await self._answer(
             self.client.post(f"{self.sandbox}/salesforce/services/oauth2/token").form(
                 {
@@ -243,11 +249,7 @@ class Outside(Stage):
                 }
             )
         )
-        path = f"/salesforce/services/data/v67.0/sobjects/ERP_Order__c/Reference__c/{reference}"
-        request = self.client.get(self.sandbox + path).headers(
-            {"authorization": f"Bearer {signed_in.json['access_token']}"}
-        )
-        return (await self._answer(request)).json
+        return {"authorization": f"Bearer {signed_in.json['access_token']}"}
 
     async def crm_reached(self, reference: str, **fields: str) -> dict[str, Any]:
         """Wait until the CRM shows these fields of an order, and answer all of them."""

@@ -2,19 +2,29 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
+from deploy.sandbox import credentials
 from tests.command_line import crossdock
 from tests.scenarios.apart import opened_apart
-from tests.scenarios.stage import made
+from tests.scenarios.stage import eventually, made
 
 pytestmark = pytest.mark.anyio
+
+IMPATIENT = """
+[propagation]
+wms_poll_every = "PT2S"
+push_grace = "PT15S"
+renew_every = "PT20S"
+"""
+TOLD = ("Shipment Update", "Order Canceled", "Inventory Update")
 
 
 @pytest.fixture(scope="module")
 async def apart(tmp_path_factory):
     """One system in seven processes for the stories of this module."""
-    async with opened_apart(tmp_path_factory.mktemp("apart")) as apart:
+    async with opened_apart(tmp_path_factory.mktemp("apart"), more=IMPATIENT) as apart:
         yield apart
 
 
@@ -132,6 +142,59 @@ async def test_a_worker_killed_in_mid_order_leaves_nothing_behind(apart):
         assert made(await apart.erp(key))["salesOrders.create"] == 1
         assert made(await apart.wms(key))["order_create"] == 1
     await victim.ready(apart.client)
+
+
+async def asks_warehouse(apart, document, **data):
+    """Ask ShipHero in its own words, as somebody with our account."""
+    account = {"username": credentials.CLIENT_ID, "password": credentials.CLIENT_SECRET}
+    told = await apart.sandbox_call("POST", "/shiphero/auth/token", account)
+    request = apart.client.post(f"{apart.sandbox}/shiphero/graphql").headers(
+        {"authorization": f"Bearer {told.json['access_token']}"}
+    )
+    asked = request.body_json({"query": document, "variables": {"data": data} if data else {}})
+    return (await apart._answer(asked)).json
+
+
+async def registered(apart):
+    """What the warehouse is to tell us, by type."""
+    document = "query{webhooks{data(first:25){edges{node{name url}}}}}"
+    told = await asks_warehouse(apart, document)
+    edges = told["data"]["webhooks"]["data"]["edges"]
+    return {edge["node"]["name"] for edge in edges if edge["node"]["url"].startswith(apart.gateway)}
+
+
+def pushes(apart):
+    """How the gateway answered the warehouse, one after the other."""
+    lines = (apart.folder / "gateway" / "access.log").read_bytes().splitlines()
+    calls = [msgspec.json.decode(line) for line in lines]
+    return [each["status"] for each in calls if each["operation"] == "webhooks/shiphero"]
+
+
+async def test_a_warehouse_that_fell_silent_is_made_to_tell_again(apart):
+    """Who looks, who takes its messages and who has its connector are three processes."""
+    keys = [apart.a_key("silent") for _ in range(2)]
+    for key in keys:
+        await apart.place(apart.an_order(), key)
+        await apart.reached(key, fulfilment="released")
+    for name in TOLD:
+        document = "mutation($data:DeleteWebhookInput!){webhook_delete(data:$data){complexity}}"
+        await asks_warehouse(apart, document, name=name, shop_name="Crossdock")
+    assert await registered(apart) == set()
+
+    await apart.sandbox_call("POST", "/_sandbox/warehouse/ship", {"orderNumber": keys[0]})
+    await apart.reached(keys[0], fulfilment="shipped")
+
+    async def tells_again():
+        return await registered(apart) == set(TOLD)
+
+    await eventually(tells_again, "the warehouse is registered with again", within=90)
+    before = len(pushes(apart))
+    await apart.sandbox_call("POST", "/_sandbox/warehouse/ship", {"orderNumber": keys[1]})
+
+    async def told():
+        return pushes(apart)[before:] or None
+
+    assert set(await eventually(told, "the warehouse tells")) == {200}, "its new secret is known"
 
 
 async def test_a_tier_that_is_gone_is_a_problem_with_a_time_to_return(apart):

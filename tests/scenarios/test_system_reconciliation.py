@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.scenarios.stage import eventually
+
 pytestmark = pytest.mark.anyio
 
 SWEEPS = "/process/reconciliation/v1/sweeps"
@@ -27,6 +29,50 @@ async def differences(house, swept):
     path = f"{SWEEPS}/{swept['id']}/differences"
     found = (await house.call("GET", path, client="operator")).json["differences"]
     return {(each["kind"], each["system"], each["reference"]) for each in found}
+
+
+async def crm_row(house, key, method, body=None):
+    """Do to the row of an order in the CRM what somebody does who works there."""
+    row = await house.crm_record(key)
+    path = f"/salesforce/services/data/v67.0/sobjects/ERP_Order__c/{row['Id']}"
+    request = house.client.request(method, house.sandbox + path).headers(await house.crm_headers())
+    done = await house._answer(request if body is None else request.body_json(body))
+    assert done.status == 204, done.body
+
+
+async def test_the_crm_is_told_again_what_it_lost(house):
+    """One row deleted, one edited by hand: a sweep finds both, and telling the CRM ends both."""
+    since = datetime.now(UTC)
+    gone, edited = house.a_key("gone"), house.a_key("edited")
+    for key in (gone, edited):
+        await house.place(house.an_order(), key, wait=10)
+        await house.crm_reached(key, Fulfilment_Status__c="released")
+    await crm_row(house, gone, "DELETE")
+    await crm_row(house, edited, "PATCH", {"Fulfilment_Status__c": "shipped"})
+    lost = await sweep(house, since)
+    mine = {each for each in await differences(house, lost) if each[2] in {gone, edited}}
+    assert mine == {("missing-in-crm", "crm", gone), ("status", "crm", edited)}
+
+    path = f"/sweeps/{lost['id']}/retellings"
+    body = {"note": "restored", "references": [gone, edited]}
+    said = [await house.operates(path, body, key=house.a_key("retell")) for _ in range(2)]
+
+    assert [each.json for each in said] == [{"orders": 2, "notTold": {}}] * 2
+    for key in (gone, edited):
+
+        async def shown(key=key):
+            row = await house.crm_record(key)
+            is_there = isinstance(row, dict)
+            return is_there and row.get("Fulfilment_Status__c") == "released"
+
+        await eventually(shown, f"the CRM shows {key}")
+    agreed = await differences(house, await sweep(house, since))
+    assert not {each for each in agreed if each[2] in {gone, edited}}
+    audit = await house.operates("/audit?limit=50")
+    acts = [each["record"] for each in audit.json["entries"]]
+    told = [each for each in acts if each.get("act") == "told_again"]
+    assert {each["subscriber"] for each in told} == {"crm-orders"}
+    assert all(each["note"] == "restored" for each in told)
 
 
 async def test_whatever_an_order_went_through_the_books_agree_until_somebody_meddles(house):

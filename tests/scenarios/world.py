@@ -71,6 +71,7 @@ from process_apis.pricing_credit.records import Records
 from process_apis.pricing_credit.settings import PricingSettings
 from process_apis.quote_to_order.book import OrderBook
 from process_apis.quote_to_order.build import QuoteToOrder
+from process_apis.quote_to_order.reports import CrmTeller
 from process_apis.quote_to_order.settings import OrderSettings
 from process_apis.quote_to_order.shared_exposure import exposure_over
 from process_apis.quote_to_order.signals import (
@@ -550,6 +551,7 @@ class World:
             orders=OrderBook(self.store, self.journal.types),
             erp=self.erp, wms=self.wms, crm=self.crm, store=self.store, clock=self.clock,
             settings=ReconciliationSettings(), mint=self.journal.mint,
+            teller=CrmTeller(self.journal),
         )  # fmt: skip
         broker = BudgetBroker({}, clock=self.clock)
         accounts = AccountsApi(lines=(), broker=broker, allowances={}, clock=self.clock)

@@ -23,7 +23,8 @@ def a_redrive(**told):
 PREVIEW = {
     "exceptions": 3, "byCategory": {"time-out": 3}, "lookedUpFirst": 2,
     "standingEffects": {"erp.order": 1}, "stalePrices": 0, "vendorCalls": {"bc": 1200},
-    "seconds": 150.0, "slowest": "bc", "notAllowed": 0, "more": False, "oldest": AT,
+    "seconds": 150.0, "slowest": "bc", "notAllowed": 0, "more": False,
+    "withoutEffect": {"Goods have left the warehouse; they can only come back.": 1}, "oldest": AT,
 }  # fmt: skip
 EXCEPTION = {
     "exception": {
@@ -119,7 +120,7 @@ async def test_a_preview_is_sentences_and_begins_nothing(desk, tmp_path):
     assert code == 0
     for said in (
         "3 exceptions to retry", "2: which may have reached a system", "1 erp.order", "1,200 bc",
-        "2 min, set by what bc allows",
+        "2 min, set by what bc allows", "1: Goods have left the warehouse",
     ):  # fmt: skip
         assert said in out
     assert [path for path, _, _ in desk.sent] == ["/redrive-previews"]

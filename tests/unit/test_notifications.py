@@ -8,8 +8,9 @@ import pytest
 
 from contracts.ports.binding import RawRequest
 from contracts.problems import ProblemError
-from deploy.notifications import Notifications, WarehouseSecrets
+from deploy.notifications import Notifications
 from deploy.profile import Settings, configuration
+from deploy.subscribing import WarehouseSecrets
 from process_apis.propagation.intake import Intake
 from runtime.clock import SystemClock
 from runtime.journal.signalling import Published, SignalResult

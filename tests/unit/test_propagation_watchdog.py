@@ -6,6 +6,7 @@ import pytest
 
 from contracts.outcomes import CallFailedError, Unavailable
 from process_apis.propagation.watchdog import Watchdog
+from runtime.store.faults import StoreUnavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -107,6 +108,71 @@ async def test_one_that_only_a_person_can_mend_is_told_of(world, caplog):
     await world.watchdog.check()
     assert world.standing("deals").suspect_since is not None
     assert "subscription_silent" in [record.message for record in caplog.records]
+
+
+class Notebook:
+    """What several processes write down for one another."""
+
+    def __init__(self):
+        self.written, self.is_away = {}, False
+
+    async def note(self, kind, key):
+        if self.is_away:
+            raise StoreUnavailable("away")
+        return self.written.get((kind, key))
+
+    async def set_note(self, kind, key, value):
+        self.written[kind, key] = value
+
+
+@pytest.fixture
+def apart():
+    """Two processes: messages come in at `door`, and `looking` looks at the systems."""
+    door, looking, between = World(), World(), Notebook()
+    looking.clock = door.clock
+    looking.watchdog._clock = door.clock
+    for each in (door, looking):
+        each.watchdog.share(between)
+    return door, looking, between
+
+
+async def test_what_is_heard_at_one_process_is_not_missed_at_another(apart):
+    """A look is often first, and the message comes in where nobody looks."""
+    door, looking, _ = apart
+    looking.watchdog.expected("shipments")
+    door.clock.forward(seconds=40)
+    door.watchdog.heard("shipments")
+    await door.watchdog.exchange()
+    await looking.watchdog.exchange()
+    looking.watchdog.expected("shipments")
+    door.clock.forward(minutes=10)
+
+    await looking.watchdog.check()
+
+    assert (looking.standing().missed, looking.renewals) == (0, 0)
+
+
+async def test_what_was_found_long_after_the_last_message_elsewhere_is_missed(apart):
+    """The message before says nothing of it; the next one ends the suspicion."""
+    door, looking, between = apart
+    door.watchdog.heard("shipments")
+    await door.watchdog.exchange()
+    door.clock.forward(minutes=10)
+    looking.watchdog.expected("shipments")
+    door.clock.forward(minutes=3)
+    await looking.watchdog.exchange()
+    await looking.watchdog.check()
+    assert (looking.standing().missed, looking.renewals) == (1, 1)
+
+    between.is_away = True
+    door.watchdog.heard("shipments")
+    await door.watchdog.exchange()
+    assert looking.standing().suspect_since is not None
+    between.is_away = False
+    await door.watchdog.exchange()
+    await looking.watchdog.exchange()
+
+    assert looking.standing().suspect_since is None
 
 
 async def test_a_quiet_system_is_not_suspect(world):

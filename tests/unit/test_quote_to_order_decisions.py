@@ -11,7 +11,7 @@ from contracts.canonical.ids import customer_id, item_id
 from contracts.problems import ProblemError
 from process_apis.quote_to_order import decisions, matching
 from process_apis.quote_to_order.deals import whole_id
-from process_apis.quote_to_order.queries import Claim, SoldOrder
+from process_apis.quote_to_order.history import Claim, SoldOrder
 from process_apis.quote_to_order.records import AgreedLine, Match
 
 CHAIR = item_id("CHAIR")

@@ -11,11 +11,11 @@ from sqlalchemy import insert, select, text
 from contracts.canonical.credit import CreditPosition
 from contracts.canonical.money import money
 from contracts.outcomes import Rejected
-from process_apis.quote_to_order import queries
-from process_apis.quote_to_order.exposure import Asked, approved_on, asking, token_of
-from process_apis.quote_to_order.queries import ORDER_KIND, Uncounted
-from process_apis.quote_to_order.records import OrderRecord
+from process_apis.quote_to_order import uncounted
+from process_apis.quote_to_order.exposure import Asked, approved_on, asking, order_token, token_of
+from process_apis.quote_to_order.records import ORDER_KIND, OrderRecord
 from process_apis.quote_to_order.shared_exposure import SharedExposure, exposure_over
+from process_apis.quote_to_order.uncounted import Uncounted
 from runtime.clock import SystemClock
 from runtime.journal import accepting, moving
 from runtime.journal.process import Lane, Process
@@ -76,7 +76,7 @@ async def test_a_start_reads_no_order_that_the_erp_has(world):
 @pytest.mark.parametrize(
     ("query", "index"),
     [
-        (queries._NOT_IN_ERP, "process_state"),
+        (uncounted._NOT_IN_ERP, "process_state"),
         (moving._NEXT_IN_LINE, "process_entity"),
         (accepting._AHEAD, "process_entity"),
     ],
@@ -242,6 +242,23 @@ async def test_what_a_dead_process_left_is_mended(tmp_path):
         clock.forward(minutes=2)
         assert await exposure.mend(not_in_erp) == 0
         assert await exposure(a_position(clock.now())) == 70
+
+
+async def test_the_claim_of_an_order_that_cannot_be_read_stays(tmp_path):
+    """It was taken when the order could be read: it is the best that is known, and not mended."""
+    async with an_open_store(a_postgresql_database()) as store:
+        clock = AdjustedClock()
+        exposure = SharedExposure(store, clock)
+        await exposure.take(order_token("shop", "K-1"), an_accepted(1, 500).data, None)
+        unread = {"consumer": "shop", "key": "K-1", "customer": "cust_1", "unread": "R-1"}
+
+        async def not_in_erp():
+            return [Uncounted(**unread, exposure=None)]
+
+        clock.forward(minutes=2)
+        assert await exposure.mend(not_in_erp) == 0
+        await exposure.fill([Uncounted(**unread, exposure=Decimal(90))])
+        assert await exposure(a_position(clock.now())) == 500
 
 
 class AdjustedClock(SystemClock):

@@ -11,10 +11,16 @@ import pytest
 from contracts.canonical.ids import SystemId
 from contracts.canonical.money import money
 from contracts.canonical.order import Hold, Order, OrderException, Release
+from contracts.context import CallContext, calling
 from contracts.outcomes import CallFailedError, Rejected, Unavailable
 from contracts.ports.crm import OrderReport, ReportPage, ShownReports
 from contracts.ports.erp import DocumentPage, ErpOrder, ErpOrderPage, OrderDocuments
-from contracts.ports.reconciliation import DifferenceKind, DifferenceQuery, StartSweep
+from contracts.ports.reconciliation import (
+    DifferenceKind,
+    DifferenceQuery,
+    Retelling,
+    StartSweep,
+)
 from contracts.ports.wms import ShipmentPage, WarehouseOrder, WarehouseOrderPage
 from contracts.problems import ProblemError
 from process_apis.reconciliation.api import ReconciliationApi
@@ -88,7 +94,9 @@ class Books:
     def __init__(self, *orders):
         self.journal, self.erp, self.wms, self.crm = {}, {}, {}, {}
         self.away = set()
+        self.unread = set()
         self.between = lambda: None
+        self.told = []
         for order in orders:
             self.holds(order)
 
@@ -109,11 +117,17 @@ class Books:
         return [each.id for each in self.journal.values() if each.updated_at >= since], None
 
     async def of(self, ids):
-        return [each for each in self.journal.values() if each.id in ids]
+        return [each for each in self._readable() if each.id in ids]
 
     async def named(self, references):
         wanted = {each.upper() for each in references}
-        return [each for each in self.journal.values() if each.reference.upper() in wanted]
+        return [each for each in self._readable() if each.reference.upper() in wanted]
+
+    async def is_unread(self, reference):
+        return reference.upper() in self.unread
+
+    def _readable(self):
+        return [each for each in self.journal.values() if each.reference not in self.unread]
 
     # The systems.
 
@@ -142,6 +156,11 @@ class Books:
         self.between()
         return found(self.wms, reference)
 
+    async def tell(self, orders, *, actor, note):
+        self.told.append(([each.reference for each in orders], actor, note))
+        for order in orders:
+            self.crm[order.reference] = in_the_crm(order)
+
     async def list_reports(self, query):
         self.answers("crm")
         return ReportPage(reports=tuple(self.crm.values()))
@@ -169,7 +188,7 @@ class House:
         self.api = ReconciliationApi(
             orders=self.books, erp=self.books, wms=self.books, crm=self.books, store=store,
             settings=settings or ReconciliationSettings(), clock=self.clock,
-            mint=lambda: f"sweep-{next(self._ids)}",
+            mint=lambda: f"sweep-{next(self._ids)}", teller=self.books,
         )  # fmt: skip
 
     async def sweeps(self, since=MORNING):
@@ -286,6 +305,15 @@ async def test_whoever_waits_visibly_is_counted_and_not_reported(house):
     assert "3 of them wait, visibly, for somebody" in house.swept.says
 
 
+async def test_an_order_whose_record_cannot_be_read_is_not_called_unknown(house):
+    """It was accepted, and its exception is where people look: what differs nobody can tell."""
+    house.books.unread = {"R-2"}
+
+    assert await house.sweeps() == []
+    assert (house.swept.compared["journal"], house.swept.complete) == (4, True)
+    assert "1 of them wait, visibly, for somebody" in house.swept.says
+
+
 async def test_an_order_that_stands_still_unseen_is_missing(house):
     """Accepted, no hold, no exception, and not in the ERP."""
     order = an_order("R-9", commercial="accepted", known_as=(), releases=())
@@ -366,6 +394,49 @@ async def test_differences_are_paged_and_picked_by_kind(house):
     assert sorted(seen) == ["R-1", "R-2", "R-3"]
     with pytest.raises(ProblemError, match="not-found"):
         await house.api.differences("sweep-0", DifferenceQuery())
+
+
+async def retold(house, *references, note="the CRM was restored"):
+    call = CallContext(correlation_id="story", consumer="operator", subject="Mary")
+    with calling(call):
+        body = Retelling(note=note, references=references)
+        return await house.api.retell(house.swept.id, body)
+
+
+async def test_the_crm_is_told_again_what_it_does_not_show(house):
+    """Missing, or shown otherwise: how the order stands here is told, and the next sweep agrees."""
+    del house.books.crm["R-2"]
+    house.books.crm["R-3"] = in_the_crm(house.books.journal["R-3"], fulfilment="not-released")
+    del house.books.erp["R-4"]
+    await house.sweeps()
+
+    said = await retold(house)
+
+    assert (said.orders, said.not_told) == (2, {})
+    ((references, actor, note),) = house.books.told
+    assert (sorted(references), actor, note) == (["R-2", "R-3"], "Mary", "the CRM was restored")
+    assert await house.sweeps() == [("cancelled-in-erp", "erp", "R-4")]
+
+
+async def test_of_what_the_crm_cannot_be_told_the_reason_is_said(house):
+    """A row of nobody's order, an order that cannot be read, one about which nothing was found."""
+    strange = in_the_crm(an_order("R-9"))
+    house.books.crm["R-9"] = strange
+    del house.books.crm["R-1"], house.books.crm["R-2"]
+    await house.sweeps()
+    house.books.unread = {"R-2"}
+
+    said = await retold(house, "r-9", "R-2", "R-5")
+
+    assert said.orders == 0
+    assert said.not_told == {
+        "R-9": "It is no order of ours: remove the row in the CRM.",
+        "R-2": "Its record cannot be read; see its exception.",
+        "R-5": "This sweep found nothing about it that the CRM is to be told.",
+    }
+    with pytest.raises(ProblemError) as refused:
+        await house.api.retell("nobody", Retelling(note="?"))
+    assert refused.value.problem.slug == "not-found"
 
 
 async def test_a_sweep_is_begun_shown_while_it_runs_and_its_death_is_seen(house):
