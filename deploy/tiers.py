@@ -298,6 +298,8 @@ class ProcessTier:
         self._orders = built.over(self.journal)
         self.orders: Orders = parts.orders(self._orders)
         erp_watch, wms_watch = self.propagation.over(self.journal)
+        if not self.store.is_exclusive:
+            self.propagation.watchdog.share(self.journal)
         secrets_of_wms = WarehouseSecrets(configured.systems.shiphero.webhook_secrets, self.journal)
         subscriptions.give_secrets_to(secrets_of_wms)
         self.reconciliation = ReconciliationApi(

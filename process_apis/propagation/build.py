@@ -65,8 +65,6 @@ class Propagation:
         From now on what is taken is published into this journal.
         """
         self.intake.use(journal)
-        if not journal.store.is_exclusive:
-            self.watchdog.share(journal)
         settings, clock = self._settings, self._clock
         erp = ErpLooks(
             erp=self._erp, intake=self.intake, notes=journal, watchdog=self.watchdog,
