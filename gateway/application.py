@@ -4,7 +4,7 @@ Life: construct (no effects) -> `check` -> `startup` (provision) -> serve -> `dr
 At construction the policies are compiled to one flat tuple of steps per operation; a call walks the
 tuple on its way in, its reply walks back through the steps that were asked.
 
-A little over 400 lines: a call's whole way in and out reads in one place.
+More than 400 lines: a call's whole way in and out reads in one place.
 """
 
 import asyncio

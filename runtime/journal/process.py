@@ -3,6 +3,8 @@
 A process is a state machine: a `Lifecycle` table, one `Step` for each state in which something is
 done, and one pure function for each signal it listens to. Everything here is a value; nothing
 here does I/O.
+
+More than 400 lines: it is the vocabulary of every process, read as one page.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
