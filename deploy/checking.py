@@ -16,12 +16,13 @@ import msgspec
 from contracts.governance.openapi import blessed
 from contracts.versions import supported
 from deploy.faults import formal, secret_faults
-from deploy.profile import Settings, configuration, sandbox
+from deploy.profile import Settings, configuration, located, sandbox
 from deploy.schema import schema
 from experience_apis.sales.settings import SalesSettings
 from gateway.call import ConfigFault
 from gateway.config import ConfigError, GatewayConfig, check, from_document, plain
 from gateway.faults import Checker, nearest
+from gateway.mounting import mount
 from gateway.routes import compile_documents
 from process_apis.quote_to_order.settings import OrderSettings
 
@@ -53,7 +54,7 @@ def faults_of(settings: Settings, *, thorough: bool = False) -> list[ConfigFault
     whole = schema()
     found = Checker(whole).faults(told)
     faults = [formal(fault, told, whole) for fault in found]
-    judged = _without(told, [fault.pointer for fault in found])
+    judged = located(_without(told, [fault.pointer for fault in found]), settings)
     faults += _gateway_faults({k: v for k, v in judged.items() if k in _GATEWAY})
     if settings.config is not None:
         faults += secret_faults(judged)
@@ -90,7 +91,9 @@ def _gateway_faults(document: Mapping[str, Any]) -> list[ConfigFault]:
         made = from_document(document)
     except ConfigError:
         return []  # what is left lacks something that has been told already
-    return check(made, compile_documents([blessed(api) for api in supported()]))
+    ours = compile_documents([blessed(api) for api in supported()])
+    mounted = mount(made.services, ours)
+    return [*mounted.faults, *check(made, (*ours, *mounted.operations), mounted.scopes)]
 
 
 def _channel_faults(judged: Mapping[str, Any]) -> list[ConfigFault]:

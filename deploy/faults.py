@@ -12,10 +12,12 @@ from contracts.problems import Fault
 from deploy.profile import SECRETS
 from deploy.schema import described
 from gateway.call import ConfigFault
+from gateway.faults import REMEDIES
+from gateway.services import PREFIX_PATTERN, SCOPE_PATTERN
 
 __all__ = ["formal", "place_of", "secret_faults"]
 
-_SECRET_NAMES: Final = frozenset({*SECRETS, "secret", "secrets", "promise_key", "redis"})
+_SECRET_NAMES: Final = frozenset({*SECRETS, "secret", "secrets", "promise_key", "redis", "headers"})
 _LONGEST: Final = 60
 _KINDS: Final = {
     "boolean": "true or false",
@@ -30,29 +32,20 @@ _FORMS: Final = {
     "^[a-z2-7]{12}$": "the 12 characters that `crossdock key` prints",
     r"^https?://[^?#]+$": "an http or https address without a query",
     r"^https?://[^/]+/.+": "an http or https address with its path",
+    PREFIX_PATTERN: "a path of lower-case segments, like /parcels",
+    SCOPE_PATTERN: "visible ASCII without quotes and backslashes, like parcels:use",
     "duration": 'an ISO 8601 duration, like "PT30S"',
     "decimal": 'a decimal number in quotes, like "0.02"',
     "date-time": "a time with its offset, like 2027-06-30T00:00:00Z",
 }
 """What the schema says as a pattern, in words."""
-_REMEDIES: Final = {
-    "is missing": "Add it.",
-    "is not a member of this object": "Correct the name, or remove the line.",
-    "is of another type": "Write that instead.",
-    "is too small": "Choose a value within that.",
-    "is too large": "Choose a value within that.",
-    "has too many entries": "Remove what is too many.",
-    "has too few entries": "Add what is missing.",
-    "does not have the right form": "Write it in that form.",
-    "is not one of the choices": "Choose one of these.",
-}
 
 
 def formal(fault: Fault, told: Mapping[str, Any], whole: Mapping[str, Any]) -> ConfigFault:
     """Say a fault of form that a document shows against the whole schema."""
     path = [part.replace("~1", "/").replace("~0", "~") for part in fault.pointer.split("/")[1:]]
     here = described(whole, path)
-    remedy = _REMEDIES.get(fault.detail, "Correct it.")
+    remedy = REMEDIES.get(fault.detail, "Correct it.")
     match fault.detail:
         case "is missing":
             value = "missing"

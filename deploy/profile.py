@@ -156,6 +156,7 @@ def configuration(settings: Settings) -> Configuration:
         if settings.config is not None
         else sandbox(settings)
     )
+    document = located(document, settings)
     gateway = {key: value for key, value in document.items() if key in _GATEWAY_SECTIONS}
     if settings.redis_url is not None:
         gateway["gateway"] = {**gateway.get("gateway", {}), "redis": settings.redis_url}
@@ -168,6 +169,21 @@ def configuration(settings: Settings) -> Configuration:
     if isinstance(rest.get("promise_key"), str):
         rest["promise_key"] = resolve(rest["promise_key"])
     return msgspec.convert({**rest, "gateway": from_document(gateway)}, Configuration, strict=True)
+
+
+def located(document: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Let the contracts of services be found from where the configuration file is."""
+    services = document.get("services")
+    if settings.config is None or not isinstance(services, dict):
+        return dict(document)
+    here = settings.config.parent
+
+    def found(section: Any) -> Any:
+        if not isinstance(section, dict) or not isinstance(section.get("contract"), str):
+            return section  # refused with its place
+        return {**section, "contract": str(here / section["contract"])}
+
+    return {**document, "services": {name: found(each) for name, each in services.items()}}
 
 
 def _resolved(section: Any) -> Any:
@@ -263,7 +279,7 @@ def sandbox(settings: Settings) -> dict[str, Any]:
 def _plan(a_minute: int) -> dict[str, Any]:
     """A plan of so many calls a minute in each class, spread by a tenth of it in any second."""
     windows = [{"quota": a_minute, "seconds": 60}, {"quota": max(a_minute // 10, 60), "seconds": 1}]
-    return dict.fromkeys(("checks", "orders", "reads", "operations"), windows)
+    return dict.fromkeys(("checks", "orders", "reads", "operations", "services"), windows)
 
 
 def _client(name: str, said: Mapping[str, Any]) -> dict[str, Any]:

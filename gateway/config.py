@@ -24,6 +24,7 @@ from gateway.resilience import (
     ShedSettings,
 )
 from gateway.routes import Operation
+from gateway.services import Service
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -44,6 +45,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     reads: tuple[Window, ...] = ()
     webhooks: tuple[Window, ...] = ()
     operations: tuple[Window, ...] = ()
+    services: tuple[Window, ...] = ()
 
 
 BUILT_IN = "built-in"
@@ -169,6 +171,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     issuers: dict[str, Issuer] = {}
     plans: dict[str, Plan] = msgspec.field(default_factory=lambda: {"standard": Plan()})
     clients: dict[str, Client] = {}
+    services: dict[str, Service] = {}
 
 
 class ConfigError(ValueError):
@@ -220,8 +223,13 @@ def _formal(fault: Fault) -> ConfigFault:
     )
 
 
-def check(config: GatewayConfig, operations: Iterable[Operation]) -> list[ConfigFault]:
-    """Report what the form alone cannot show: names that name nothing, references that fail."""
+def check(
+    config: GatewayConfig, operations: Iterable[Operation], scopes: Iterable[str] = ()
+) -> list[ConfigFault]:
+    """Report what the form alone cannot show: names that name nothing, references that fail.
+
+    `scopes` are known beside those of the operations.
+    """
     from gateway.credentials import credential_faults, naming_faults  # noqa: PLC0415  they read us
     from gateway.keys import ALGORITHMS, reachable  # noqa: PLC0415  keys bring a JOSE library
 
@@ -230,7 +238,7 @@ def check(config: GatewayConfig, operations: Iterable[Operation]) -> list[Config
         for operation in operations
         for alternative in operation.scopes or ()
         for scope in alternative
-    }
+    }.union(scopes)
     faults: list[ConfigFault] = []
     for name, client in config.clients.items():
         place = f"clients.{name}"

@@ -11,12 +11,26 @@ from itertools import islice
 from typing import Any, Final
 
 import jsonschema_rs
+import msgspec
 
 from contracts.problems import Fault
 
 MOST_FAULTS: Final = 50
 """A document with more faults is told the first fifty; an answer must stay small."""
 _SHOWN: Final = 12
+_LONGEST: Final = 60
+REMEDIES: Final = {
+    "is missing": "Add it.",
+    "is not a member of this object": "Correct the name, or remove the line.",
+    "is of another type": "Write that instead.",
+    "is too small": "Choose a value within that.",
+    "is too large": "Choose a value within that.",
+    "has too many entries": "Remove what is too many.",
+    "has too few entries": "Add what is missing.",
+    "does not have the right form": "Write it in that form.",
+    "is not one of the choices": "Choose one of these.",
+}
+"""What to do about what is wrong, where the fault is in something that was written by hand."""
 
 
 def _number(limit: Any) -> Any:
@@ -40,6 +54,32 @@ def choices(names: Iterable[Any]) -> str:
     shown = [str(each) for each in names]
     more = f", ... ({len(shown)} in all)" if len(shown) > _SHOWN else ""
     return ", ".join(shown[:_SHOWN]) + more
+
+
+def shown(value: Any) -> str:
+    """Write a value as JSON, shortened; of lists and tables only how much there is."""
+    match value:
+        case dict():
+            return "a table"
+        case list():
+            return f"a list of {len(value)}"
+        case _:
+            said = msgspec.json.encode(value).decode()
+            return said if len(said) <= _LONGEST else said[:_LONGEST] + "..."
+
+
+def written(fault: Fault, document: Any) -> str:
+    """Say what stands where a document that was written by hand is wrong, and what is wrong."""
+    match fault.detail:
+        case "is missing":
+            return "missing"
+        case "is not a member of this object":
+            return "no such name"
+    node = document
+    for part in fault.pointer.split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        node = node[int(name)] if isinstance(node, list) else node[name]
+    return f"{shown(node)} {fault.detail}"
 
 
 class Checker:

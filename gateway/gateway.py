@@ -19,6 +19,8 @@ from gateway.identity import identify
 from gateway.keep import Keep
 from gateway.keys import Fetch
 from gateway.lasting import Lasting
+from gateway.mounting import mount
+from gateway.outside import Outside
 from gateway.plans import Plan
 from gateway.policies.audit import Audit
 from gateway.policies.cache import Cache
@@ -32,6 +34,7 @@ from gateway.policies.shed import Shed
 from gateway.policies.shield import Shield
 from gateway.policies.validate import Validate
 from gateway.records import Records
+from gateway.retelling import api_of, prefix_of
 from gateway.routes import Lifecycle as Stage
 from gateway.routes import Operation, Terms, compile_documents
 from gateway.served import Served
@@ -126,18 +129,23 @@ def build_gateway(
 ) -> Gateway:
     """Compile contracts and configuration into a gateway, without any effect yet.
 
-    `upstreams` are named by API (`sales/v1`). Raises `ContractError` for documents that cannot be
+    `upstreams` are named by API (`sales/v1`); the services that the configuration names are put
+    beside them, by their own contracts. Raises `ContractError` for documents that cannot be
     compiled and `ConfigError` for a configuration that contradicts them, each with every fault.
     For a reload, `lasting` is what the running gateway hands over. `retired` are the APIs that
     have no contract any more, by name: their calls are told that they are gone.
     """
-    operations = compile_documents(documents)
-    faults = check(config, operations) + _unserved(operations, upstreams)
-    if faults:
-        raise ConfigError(faults)
+    ours = compile_documents(documents)
+    mounted = mount(config.services, ours)
+    operations = (*ours, *mounted.operations)
+    faults = check(config, operations, mounted.scopes) + _unserved(ours, upstreams)
+    if faults or mounted.faults:
+        raise ConfigError((*faults, *mounted.faults))
     # Correlation ids and token ids must not be guessable unless a test seeds them.
     chance = chance or random.SystemRandom()
     lasting = lasting or Lasting(clock)
+    services = _services(config, mounted.operations, lasting, clock)
+    upstreams = {**upstreams, **services}
     metrics = lasting.metrics
     settings = config.gateway
     shared = (
@@ -198,7 +206,7 @@ def build_gateway(
         raise ConfigError(faults)
     house = House(
         public_url=settings.public_url,
-        documents=documents,
+        documents=[*documents, *mounted.published],
         identity=identity,
         metrics=metrics,
         ready=ready,
@@ -220,13 +228,36 @@ def build_gateway(
         config=config,
         shared=shared,
         on_startup=identity.open,
+        on_take_over=lambda: lasting.take_over_services(services),
     )
     metrics.in_flight.set_function(lambda: lasting.in_flight)
     return Gateway(served, clock=clock, records=records, lasting=lasting)
 
 
 def _remote(upstreams: Mapping[str, Upstream]) -> frozenset[str]:
-    return frozenset(api for api, each in upstreams.items() if isinstance(each, Forwarder))
+    return frozenset(
+        api for api, each in upstreams.items() if isinstance(each, Forwarder | Outside)
+    )
+
+
+def _services(
+    config: GatewayConfig, operations: Sequence[Operation], lasting: Lasting, clock: Clock
+) -> dict[str, Outside]:
+    """What speaks to each service: the one that does already, where nothing has changed."""
+    found: dict[str, Outside] = {}
+    for name, service in config.services.items():
+        api = api_of(name)
+        fresh = Outside(
+            service.url,
+            prefix=prefix_of(name, service),
+            identity=service.identity,
+            headers={header: reference(value) for header, value in service.headers.items()},
+            whole=frozenset(each.key for each in operations if each.answers_json),
+            clock=clock,
+        )
+        running = lasting.services.get(api)
+        found[api] = running if running is not None and running.says == fresh.says else fresh
+    return found
 
 
 def _unserved(

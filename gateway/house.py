@@ -3,7 +3,7 @@
 These are operations like any other, with the same policies around them where they apply.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
@@ -14,12 +14,16 @@ from gateway.call import Call, Reply
 from gateway.edge import bytes_reply, json_reply
 from gateway.identity import Identity
 from gateway.records import Metrics
-from gateway.routes import Operation, Terms
+from gateway.routes import Operation, Terms, base_of
 
 Handler = Callable[[Call], Awaitable[Reply]]
 Ready = Callable[[], Awaitable[Mapping[str, str | None]]]
 """Answers each dependency's fault, None where it is well."""
 
+FIRST_SEGMENTS: Final = frozenset(
+    {".well-known", "console", "healthz", "metrics", "oauth", "openapi", "problems", "readyz"}
+)
+"""What the gateway's own paths begin with; nothing else may."""
 _TERMS: Final = Terms(limit="house", budget_ms=5_000, max_body_bytes=8_192)
 _HTML: Final = b"text/html; charset=utf-8"
 
@@ -49,7 +53,7 @@ class House:
         self,
         *,
         public_url: str,
-        documents: Iterable[Mapping[str, Any]],
+        documents: Sequence[Mapping[str, Any]],
         identity: Identity,
         metrics: Metrics,
         ready: Ready,
@@ -58,6 +62,11 @@ class House:
         self._url = public_url.rstrip("/")
         self._documents = {
             each["info"]["x-crossdock-api"]: msgspec.json.encode(each) for each in documents
+        }
+        self._anchors = {
+            api: base_of(each, api)
+            for each in documents
+            for api in (str(each["info"]["x-crossdock-api"]),)
         }
         self._scopes = sorted(_scopes_of(documents))
         self._identity = identity
@@ -122,7 +131,7 @@ class House:
         """Answer the API catalogue (RFC 9727) as a linkset (RFC 9264)."""
         linkset = [
             {
-                "anchor": f"{self._url}/{api}",
+                "anchor": f"{self._url}{self._anchors[api]}",
                 "service-desc": [
                     {"href": f"{self._url}/openapi/{api}.json", "type": "application/json"}
                 ],

@@ -6,6 +6,7 @@ circuit forgets that it is open and a repeated key still finds the first call.
 
 from gateway.copies import Copies
 from gateway.identity import KeySources
+from gateway.outside import Outside
 from gateway.policies.idempotency import Flights
 from gateway.policies.quota import LocalMeter
 from gateway.policies.shield import Standing
@@ -25,12 +26,17 @@ class Lasting:
         self.copies = Copies()
         self.limits: dict[str, AdaptiveLimit] = {}
         self.key_sources = KeySources(clock)
+        self.services: dict[str, Outside] = {}
         self.draining = False
         self.in_flight = 0
 
     def __repr__(self) -> str:
         state = "draining" if self.draining else "serving"
         return f"<Lasting {state} {self.in_flight} in flight>"
+
+    def take_over_services(self, services: dict[str, Outside]) -> None:
+        """Remember what speaks to each service now: where nothing changes, it goes on."""
+        self.services = services
 
     def close(self) -> None:
         """Let nobody wait for a call that will not land, or for keys that will not come."""

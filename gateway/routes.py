@@ -14,7 +14,7 @@ import msgspec
 from contracts.problems import Fault
 
 Idempotency = Literal["required", "optional", "none"]
-LimitClass = Literal["checks", "orders", "reads", "webhooks", "operations", "house"]
+LimitClass = Literal["checks", "orders", "reads", "webhooks", "operations", "services", "house"]
 Criticality = Literal["capture", "status", "sync", "bulk"]
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -67,12 +67,25 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Alternatives, each a set of scopes that together suffice; None: no credential needed."""
     terms: Terms
     parameters: tuple[dict[str, Any], ...] = ()
+    open_query: bool = False
+    """Whether the query may hold names that are no parameter's: those of an object's members."""
     body_schema: dict[str, Any] | None = None
     body_required: bool = False
     media_types: tuple[str, ...] = ()
     components: dict[str, Any] = {}
     responses: dict[str, Any] = {}
     """What may be answered, by status, as the contract has it."""
+
+    @property
+    def answers_json(self) -> bool:
+        """Tell whether a success is a JSON document, of which nobody reads a part."""
+        media = [
+            each
+            for status, said in self.responses.items()
+            if status.startswith("2")
+            for each in said.get("content", ())
+        ]
+        return bool(media) and all(is_json(each) for each in media)
 
     @property
     def effectful(self) -> bool:
@@ -87,6 +100,11 @@ class ContractError(ValueError):
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
         super().__init__("; ".join(f"{f.pointer}: {f.detail}" for f in self.faults))
+
+
+def is_json(media_type: str) -> bool:
+    """Tell whether documents of this type, in lower case, are JSON (RFC 6839, section 3.1)."""
+    return media_type == "application/json" or media_type.endswith("+json")
 
 
 def _resolve(document: Mapping[str, Any], node: Any) -> Any:
@@ -107,7 +125,17 @@ def _scopes(security: list[dict[str, list[str]]] | None) -> tuple[frozenset[str]
     return tuple(frozenset(s for scopes in each.values() for s in scopes) for each in security)
 
 
-def _base(document: Mapping[str, Any], api: str) -> str:
+def _spreads(document: Mapping[str, Any], parameter: Mapping[str, Any]) -> bool:
+    """Tell whether a parameter comes as several, one for each member (OpenAPI 3.1, "Style")."""
+    if parameter["in"] != "query":
+        return False
+    if parameter.get("style") == "deepObject":
+        return True
+    schema = _resolve(document, parameter.get("schema", {}))
+    return isinstance(schema, dict) and (schema.get("type") == "object" or "properties" in schema)
+
+
+def base_of(document: Mapping[str, Any], api: str) -> str:
     """Answer the public prefix: the first server's path, or the API's name."""
     servers = document.get("servers") or ({"url": f"/{api}"},)
     return urlsplit(str(servers[0]["url"])).path.rstrip("/")
@@ -130,15 +158,16 @@ def _operation(
     ]
     body = _resolve(document, node.get("requestBody")) or {}
     content: dict[str, Any] = body.get("content", {})
-    json_types = [t for t in content if t == "application/json" or t.endswith("+json")]
+    json_types = [media_type for media_type in content if is_json(media_type)]
     return Operation(
         key=f"{api}/{node.get('operationId') or method + ' ' + path}",
         api=api,
         method=method.upper(),
-        template=_base(document, api) + ("" if path == "/" else path),
+        template=base_of(document, api) + ("" if path == "/" else path),
         scopes=_scopes(node.get("security", document.get("security"))),
         terms=terms,
         parameters=tuple(parameters),
+        open_query=any(_spreads(document, each) for each in parameters),
         body_schema=content[json_types[0]].get("schema", {}) if json_types else None,
         body_required=bool(body.get("required", False)),
         media_types=tuple(content),

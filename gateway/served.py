@@ -26,6 +26,7 @@ class Served:
         config: GatewayConfig,
         shared: SharedState | None,
         on_startup: Callable[[], None],
+        on_take_over: Callable[[], None] = lambda: None,
     ) -> None:
         self.plans = plans
         self.unknown = unknown
@@ -38,6 +39,7 @@ class Served:
         self.in_flight = 0
         self._shared = shared
         self._on_startup = on_startup
+        self._on_take_over = on_take_over
         self._began: list[Upstream] = []
 
     def __repr__(self) -> str:
@@ -68,6 +70,7 @@ class Served:
 
         A configuration that is refused before has touched nothing.
         """
+        self._on_take_over()
         for policy in self.policies:
             take_over = getattr(policy, "take_over", None)
             if take_over is not None:

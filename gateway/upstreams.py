@@ -6,9 +6,9 @@ travels in a context variable in process and in headers over the wire.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pyreqwest.client import Client, ClientBuilder
@@ -16,7 +16,13 @@ from pyreqwest.exceptions import RequestError, RequestTimeoutError
 from pyreqwest.request import RequestBuilder
 from pyreqwest.response import Response
 
-from contracts.context import BUDGET_HEADER, CORRELATION_HEADER, current, to_headers
+from contracts.context import (
+    BUDGET_HEADER,
+    CORRELATION_HEADER,
+    CallContext,
+    current,
+    to_headers,
+)
 from contracts.problems import ProblemError, refuse
 from gateway.call import Application, ClientGoneError, Header, Message, Receive, Scope, Send
 from gateway.edge import HOP_BY_HOP
@@ -28,11 +34,16 @@ from runtime.clock import Clock
 Upstream = Application
 """An ASGI application that answers `http` scopes."""
 
+Saying = Callable[[CallContext, float], list[tuple[str, str]]]
+"""Says a call in headers at a monotonic instant, as `contracts.context.to_headers` does."""
+
 OPERATION: Final = "crossdock.operation"
 """Under this name the scope tells an upstream which operation is called."""
 _PSEUDONYM: Final = "crossdock"
 """Our name in `Via`; which machine it was is nobody's business."""
 _FINAL: Final = 200
+_PATIENCE_SECONDS: Final = 0.01
+"""A piece of an answer waits so long for the next, to go out with it or as the last; no longer."""
 _REBUILT: Final = HOP_BY_HOP | {
     b"host",
     b"content-length",
@@ -47,6 +58,10 @@ class Forwarder:
     never passed (RFC 9110 sections 6.5.1 and 7.8); `Via` says that we were here (7.6.3). The client
     underneath knows header values as text: a caller's that is not UTF-8 is refused, an answer's
     that is not ASCII is left out.
+
+    `saying` says the call to the upstream. `keyed_again` is whether it takes two calls under one
+    key for one, so that a keyed call may be tried once more. Of the operations in `whole` (None:
+    of all) a small answer is taken whole before any of it goes on; others stream from their head.
     """
 
     keeps_deadline: Final = True
@@ -60,6 +75,9 @@ class Forwarder:
         connect_seconds: float = 2.0,
         connections: int = 256,
         repeats: RepeatSettings | None = None,
+        saying: Saying = to_headers,
+        keyed_again: bool = True,
+        whole: frozenset[str] | None = None,
     ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.query:
@@ -68,6 +86,9 @@ class Forwarder:
         self._clock = clock
         self._connect_seconds = connect_seconds
         self._connections = connections
+        self._saying = saying
+        self._keyed_again = keyed_again
+        self._whole = whole
         self._client: Client | None = None
         self.repeats = Repeats(repeats or RepeatSettings())
 
@@ -107,28 +128,34 @@ class Forwarder:
         method, target = scope["method"], _target(self._base, scope)
         headers = [*_text(scope["headers"]), ("via", f"{scope['http_version']} {_PSEUDONYM}")]
         body = _Body(receive)
+        operation = scope.get(OPERATION, target)
+        streams = self._whole is not None and operation not in self._whole
         safe = method in SAFE
         if not safe:
             await body.begin()
 
         async def attempt() -> Opened:
             now = self._clock.monotonic()
-            request = client.request(method, target).headers(headers + to_headers(context, now))
+            request = client.request(method, target).headers(headers + self._saying(context, now))
             left = context.remaining(now)
             if left is not None:
                 request = request.timeout(timedelta(seconds=max(0.0, left)))
+            if streams:
+                request = request.streamed_read_buffer_limit(0)
             streamed = body.attached(request).build_streamed()
             return streamed, await streamed.__aenter__()
 
         try:
             opened, response = await self.repeats.run(
                 attempt,
-                operation=scope.get(OPERATION, target),
+                operation=operation,
                 safe=safe,
-                keyed=context.idempotency_key is not None and body.whole,
+                keyed=self._keyed_again and context.idempotency_key is not None and body.whole,
             )
             try:
-                await self._answer(response, send)
+                await _answer(
+                    response, _in_time(send, lambda: context.remaining(self._clock.monotonic()))
+                )
             finally:
                 await opened.__aexit__(None, None, None)
         except RequestTimeoutError:
@@ -140,32 +167,21 @@ class Forwarder:
         finally:
             body.let_go()
 
-    async def _answer(self, response: Response, send: Send) -> None:
-        """Pass an answer on as it comes; a whole one in one piece."""
-        if response.status < _FINAL:
-            raise refuse("upstream-malformed")  # it switches to a protocol nobody asked for
-        await send(
-            {
-                "type": "http.response.start",
-                "status": response.status,
-                "headers": [
-                    (name.lower().encode("latin-1"), value.encode("latin-1"))
-                    for name, value in _readable(response)
-                ],
-            }
-        )
-        reader = response.body_reader
-        waiting: bytes | None = None
-        while (chunk := await reader.read_chunk()) is not None:
-            if waiting is not None:
-                await self._pass_on(waiting, send)
-            waiting = bytes(chunk)
-        await send({"type": "http.response.body", "body": waiting or b"", "more_body": False})
 
-    async def _pass_on(self, chunk: bytes, send: Send) -> None:
-        """Send what is not the last of an answer, as long as there is time."""
-        async with asyncio.timeout(current().remaining(self._clock.monotonic())):
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+def _in_time(send: Send, left: Callable[[], float | None]) -> Send:
+    """Let a stream end with its call's time, however slowly the caller reads."""
+    streaming = False
+
+    async def sent(message: Message) -> None:
+        nonlocal streaming
+        streaming = streaming or message.get("more_body", False)
+        if not streaming:
+            await send(message)
+            return
+        async with asyncio.timeout(left()):
+            await send(message)
+
+    return sent
 
 
 def _target(base: str, scope: Scope) -> str:
@@ -254,3 +270,64 @@ def _readable(response: Response) -> list[tuple[str, str]]:
             with contextlib.suppress(ValueError):
                 found += [(name, value) for value in response.headers.getall(name)]
         return found
+
+
+async def _answer(response: Response, send: Send) -> None:
+    """Pass an answer on as it comes; one that is there already in one piece."""
+    if response.status < _FINAL:
+        raise refuse("upstream-malformed")  # it switches to a protocol nobody asked for
+    await send(
+        {
+            "type": "http.response.start",
+            "status": response.status,
+            "headers": [
+                (name.lower().encode("latin-1"), value.encode("latin-1"))
+                for name, value in _readable(response)
+            ],
+        }
+    )
+    reader = response.body_reader
+    left = _length(response)
+    chunk = await reader.read_chunk()
+    while chunk is not None:
+        piece = bytes(chunk)
+        left -= len(piece)
+        if left == 0:
+            chunk, sent = await reader.read_chunk(), False  # there is nothing to wait for
+        else:
+            chunk, sent = await _following(reader, send, piece)
+        if not sent:
+            more = chunk is not None
+            await send({"type": "http.response.body", "body": piece, "more_body": more})
+            if not more:
+                return
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _length(response: Response) -> int:
+    """Answer how long the body says it is; a negative number if it does not."""
+    said = response.headers.get("content-length", "")
+    return int(said) if said.isdecimal() else -1
+
+
+async def _following(reader: Any, send: Send, piece: bytes) -> tuple[Any, bool]:
+    """Read the piece after this one, and send this one if that takes a while; tell whether."""
+    loop = asyncio.get_running_loop()
+    sending: list[asyncio.Future[None]] = []
+
+    def lose_patience() -> None:
+        message = {"type": "http.response.body", "body": piece, "more_body": True}
+        sending.append(asyncio.ensure_future(send(message)))
+
+    timer = loop.call_later(_PATIENCE_SECONDS, lose_patience)
+    try:
+        chunk = await reader.read_chunk()
+    except BaseException:
+        for each in sending:
+            each.cancel()
+        raise
+    finally:
+        timer.cancel()
+    for each in sending:
+        await each
+    return chunk, bool(sending)

@@ -131,7 +131,8 @@ class Answers:
 
     def drifts(self, reply: Reply) -> list[Drift]:  # noqa: PLR0911  a return for each rule
         """Answer how a reply differs from the contract."""
-        said = self._responses.get(str(reply.status), self._responses.get("default"))
+        of_status = (str(reply.status), f"{reply.status // 100}XX", "default")
+        said = next((self._responses[each] for each in of_status if each in self._responses), None)
         if said is None:
             return [Drift("", "responses/status")]
         content = said.get("content")
@@ -140,7 +141,8 @@ class Answers:
         if reply.body is None:
             return []  # streamed: it was not kept
         given = (reply.header(b"content-type") or b"").split(b";", 1)[0].strip().decode("latin-1")
-        media = content.get(given, content.get("*/*"))
+        ranges = (given, given.partition("/")[0] + "/*", "*/*")
+        media = next((content[each] for each in ranges if each in content), None)
         if media is None:
             return [Drift("", "content/media-type")]
         schema = media.get("schema")

@@ -262,7 +262,11 @@ def _framing(  # noqa: PLR0911  one return per rule reads as the list it is
 
 def _typed(fields: dict[bytes, bytes], media_types: frozenset[bytes]) -> Verdict:
     media_type = fields.get(b"content-type", b"").split(b";", 1)[0].strip().lower()
-    if media_type not in media_types and b"*/*" not in media_types:
+    if not (
+        media_type in media_types
+        or b"*/*" in media_types
+        or media_type.partition(b"/")[0] + b"/*" in media_types
+    ):
         return _closing("unsupported-media-type")
     encoding = fields.get(b"content-encoding")
     if encoding is not None and encoding.lower() not in _DECODERS:

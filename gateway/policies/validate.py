@@ -14,7 +14,7 @@ from contracts.problems import Fault, problem
 from gateway.call import PASS, Call, ConfigFault, Finding, Refuse, Step, Verdict
 from gateway.documents import parse
 from gateway.faults import Checker, choices, nearest
-from gateway.routes import Operation
+from gateway.routes import Operation, is_json
 
 _MOST_PARAMETERS: Final = 64
 _OWNED_ELSEWHERE: Final = frozenset(
@@ -39,13 +39,23 @@ class Parameter:
         self.field = self.name.lower().encode()
         schema = spec.get("schema", {})
         resolved = _resolved(schema, components)
-        self.repeats = "array" in _types(resolved, components)
+        types = _types(resolved, components)
+        self.repeats = "array" in types
+        self.spreads = self.place == "query" and ("object" in types or "properties" in resolved)
+        """Whether its members come instead, each by its own name."""
+        self.separator = _separator(spec) if self.repeats else None
+        """What stands between entries that come in one text; None: each comes by itself."""
+        self._empty = bool(spec.get("allowEmptyValue")) and self.place == "query"
         items = resolved.get("items", {}) if self.repeats else resolved
         self._convert = _converter(_types(_resolved(items, components), components))
         self._checker = Checker(schema, {"components": components})
 
     def faults(self, texts: list[str]) -> list[Fault]:
         """Check the texts a request gives for this parameter."""
+        if self._empty and texts == [""]:
+            return []
+        if self.separator is not None:
+            texts = [each.strip() for text in texts for each in text.split(self.separator)]
         values = [self._convert(text) for text in texts]
         value = values if self.repeats else values[0]
         place = f"{self.place}:{self.name}"
@@ -80,7 +90,7 @@ class Validate:
                 faults.append(
                     ConfigFault(
                         place=operation.key,
-                        value=str(error)[:200],
+                        value=str(error).partition("\n")[0][:200],
                         allowed="a JSON Schema of draft 2020-12 with local references",
                         remedy="Correct the contract this operation comes from.",
                     )
@@ -99,9 +109,16 @@ class Validate:
         return found
 
     def _compile(self, operation: Operation) -> tuple[Step, ...]:
-        parameters = [Parameter(spec, operation.components) for spec in operation.parameters]
+        parameters = [
+            Parameter(spec, operation.components)
+            for spec in operation.parameters
+            if _is_checkable(spec)
+        ]
+        unchecked = None if operation.open_query else _unchecked(operation)
         by_place = {
-            place: {each.name: each for each in parameters if each.place == place}
+            place: {
+                each.name: each for each in parameters if each.place == place and not each.spreads
+            }
             for place in ("path", "query")
         }
         headers = [
@@ -116,6 +133,7 @@ class Validate:
         )
         # A vendor's notification is in the vendor's form; its connector knows what may be in it.
         free_form = operation.terms.limit == "house" or "*/*" in operation.media_types
+        json_only = all(is_json(each) for each in operation.media_types)
 
         def ask(call: Call) -> Verdict:
             faults: list[Fault] = []
@@ -123,10 +141,10 @@ class Validate:
                 _check_path(call, by_place["path"], faults)
             query = call.scope["query_string"]
             if not free_form and (query or by_place["query"]):
-                _check_query(query, by_place["query"], faults)
+                _check_query(query, by_place["query"], unchecked, faults)
             if headers:
                 _check_headers(call, headers, faults)
-            if body is not None:
+            if body is not None and (json_only or is_json(_media_type(call))):
                 _check_body(call, body, required=operation.body_required, faults=faults)
             if not faults:
                 return PASS
@@ -144,6 +162,34 @@ class Validate:
         )
 
 
+def _is_checkable(spec: dict[str, Any]) -> bool:
+    """Tell whether one text, or a list of them, is the parameter (OpenAPI 3.1, "Style Values")."""
+    style = spec.get("style", "form")
+    return "schema" in spec and style not in {"deepObject", "label", "matrix"}
+
+
+def _unchecked(operation: Operation) -> frozenset[str]:
+    return frozenset(
+        each["name"]
+        for each in operation.parameters
+        if each["in"] == "query" and not _is_checkable(each)
+    )
+
+
+def _separator(spec: dict[str, Any]) -> str | None:
+    style = spec.get("style", "form")
+    if spec["in"] != "query":
+        return ","
+    if spec.get("explode", style == "form"):
+        return None
+    return {"spaceDelimited": " ", "pipeDelimited": "|"}.get(style, ",")
+
+
+def _media_type(call: Call) -> str:
+    given = call.fields.get(b"content-type", b"")
+    return given.split(b";", 1)[0].strip().lower().decode("latin-1")
+
+
 def _check_path(call: Call, known: dict[str, Parameter], faults: list[Fault]) -> None:
     for name, text in call.parameters.items():
         parameter = known.get(name)
@@ -151,7 +197,10 @@ def _check_path(call: Call, known: dict[str, Parameter], faults: list[Fault]) ->
             faults.extend(parameter.faults([text]))
 
 
-def _check_query(raw: bytes, known: dict[str, Parameter], faults: list[Fault]) -> None:
+def _check_query(
+    raw: bytes, known: dict[str, Parameter], unchecked: frozenset[str] | None, faults: list[Fault]
+) -> None:
+    """Check a query; names in `unchecked` may hold anything, None: whatever has no name may."""
     try:
         pairs = parse_qsl(
             raw.decode("ascii"),
@@ -173,6 +222,8 @@ def _check_query(raw: bytes, known: dict[str, Parameter], faults: list[Fault]) -
         given.setdefault(name, []).append(text)
     for name, texts in given.items():
         parameter = known.get(name)
+        if parameter is None and (unchecked is None or name in unchecked):
+            continue
         if parameter is None:
             faults.append(
                 Fault(
@@ -191,10 +242,7 @@ def _check_headers(call: Call, headers: Iterable[Parameter], faults: list[Fault]
     for parameter in headers:
         value = call.fields.get(parameter.field)
         if value is not None:
-            texts = [value.decode("latin-1")]
-            if parameter.repeats:
-                texts = [each.strip() for each in texts[0].split(",")]
-            faults.extend(parameter.faults(texts))
+            faults.extend(parameter.faults([value.decode("latin-1")]))
         elif parameter.required:
             faults.append(Fault(pointer=f"header:{parameter.name}", detail="is missing"))
 

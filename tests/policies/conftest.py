@@ -298,8 +298,12 @@ class World:
         key: str | None = None,
         plain: bool = False,
         peer: str | None = "192.0.2.7",
+        hear: Any = None,
     ) -> Told:
-        """Make one call. `plain` sends exactly `headers` and nothing of its own."""
+        """Make one call. `plain` sends exactly `headers` and nothing of its own.
+
+        `hear` is told each message of the answer when it comes.
+        """
         if json is not None:
             body = msgspec.json.encode(json)
         chunks = body if isinstance(body, list) else [body]
@@ -337,6 +341,8 @@ class World:
 
         async def send(message):
             told.append(message)
+            if hear is not None:
+                await hear(message)
 
         await self.gateway(scope, receive, send)
         return Told(told)

@@ -1,54 +1,13 @@
 """Forwarding to a service over HTTP: a real server behind the gateway, on a socket."""
 
 import asyncio
-import contextlib
 
 import pytest
 
 from gateway.upstreams import Forwarder
+from tests.policies.http_service import OK, Service
 
 pytestmark = pytest.mark.anyio
-
-
-class Service:
-    """An HTTP/1.1 service that answers what it is told to, byte by byte."""
-
-    def __init__(self) -> None:
-        self.requests: list[bytes] = []
-        self.answers: list[bytes] = []
-        self.delay = 0.0
-        self.connections = 0
-
-    async def handle(self, reader, writer) -> None:
-        self.connections += 1
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                body = b""
-                lower = head.lower()
-                if b"content-length:" in lower:
-                    size = int(lower.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
-                    body = await reader.readexactly(size)
-                elif b"transfer-encoding: chunked" in lower:
-                    body = await reader.readuntil(b"0\r\n\r\n")
-                self.requests.append(head + body)
-                await asyncio.sleep(self.delay)
-                answer = self.answers.pop(0) if self.answers else OK
-                writer.write(answer)
-                await writer.drain()
-                if b"connection: close" in answer.lower():
-                    break
-        writer.close()
-
-    def field(self, name: str) -> str | None:
-        for line in self.requests[-1].split(b"\r\n\r\n", 1)[0].decode("latin-1").split("\r\n")[1:]:
-            key, _, value = line.partition(": ")
-            if key.lower() == name:
-                return value
-        return None
-
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
 
 @pytest.fixture

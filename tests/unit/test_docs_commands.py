@@ -16,6 +16,7 @@ from deploy.checking import faults_of
 from deploy.cli import crossdock
 from deploy.order_files.documents import Reason
 from deploy.profile import Settings
+from tests.policies.parcels import contract_file
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -196,6 +197,7 @@ def test_the_configuration_shown_has_no_fault(tmp_path, monkeypatch):
         monkeypatch.setenv(name, "a secret")
     file = tmp_path / "crossdock.toml"
     file.write_text(example)
+    contract_file(tmp_path)
 
     assert faults_of(Settings(config=file)) == []
 
