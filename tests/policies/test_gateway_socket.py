@@ -295,7 +295,17 @@ async def test_a_drain_under_load_fails_no_request(tmp_path):
 
 
 async def test_the_story_of_the_drain_catches_a_gateway_that_just_stops(tmp_path):
-    """The planted defect: no drain. Connections that pause are cut under their callers."""
-    _, failed, _ = await drained(tmp_path, "abrupt")
+    """The planted defect: no drain. Connections that pause are cut under their callers.
 
-    assert failed > 0
+    One end in several may fall into a moment in which nobody has a call under way.
+    """
+    ends = 0
+    for end in range(5):
+        folder = tmp_path / str(end)
+        folder.mkdir()
+        _, failed, _ = await drained(folder, "abrupt")
+        ends += failed > 0
+        if ends:
+            break
+
+    assert ends, "five ends in the middle of traffic, and nobody noticed"
