@@ -8,7 +8,7 @@ itself what is no handshake (400), says no method and takes no headers for the 1
 from collections.abc import Mapping
 from typing import Any, Final
 
-from contracts.problems import problem, refuse
+from contracts.problems import ProblemError, problem, refuse
 from gateway.call import (
     Call,
     ClientGoneError,
@@ -125,14 +125,10 @@ class Handshake:
         """
         from gateway.dialling import DeclinedError  # noqa: PLC0415  # only who upgrades waits for it
 
-        if self._lasting.draining:
-            raise refuse("draining", retry_after=_COME_AGAIN_SECONDS)
-        if b"origin" in call.fields and self._ambient(call):
-            # A page elsewhere can have a browser show its certificate (RFC 6455, section 10.2).
-            raise refuse("unauthenticated")
-        self._placed = self._lasting.tunnels.take(self._settings.connections)
-        if not self._placed:
-            raise refuse("overloaded", retry_after=_COME_AGAIN_SECONDS)
+        refusal = self._refusal(call)
+        if refusal is not None:
+            self._give_back(call)  # the circuit is to hear nothing: the service was not asked
+            raise refusal
         headers = [each for each in call.forwarded if not each[0].startswith(_OF_HANDSHAKE)]
         upstream: Any = self._plan.upstream
         try:
@@ -144,6 +140,21 @@ class Handshake:
             return from_upstream(declined.status, declined.headers, declined.body)
         return Reply(SWITCHED, [], b"", reason="upgraded")
 
+    def _refusal(self, call: Call) -> ProblemError | None:
+        """Refuse on our own account, or take a place."""
+        if self._lasting.draining:
+            return refuse("draining", retry_after=_COME_AGAIN_SECONDS)
+        if b"origin" in call.fields and self._ambient(call):
+            # A page elsewhere can have a browser show its certificate (RFC 6455, section 10.2).
+            return refuse("unauthenticated")
+        self._placed = self._lasting.tunnels.take(self._settings.connections)
+        return None if self._placed else refuse("overloaded", retry_after=_COME_AGAIN_SECONDS)
+
+    def _give_back(self, call: Call) -> None:
+        for step in self._plan.steps:
+            if step.name in _WHILE_CALLED and step.release is not None:
+                step.release(call)
+
     def _ambient(self, call: Call) -> bool:
         """Tell whether the caller was known by what it did not have to say."""
         known = self._plan.operation.scopes is not None
@@ -153,9 +164,7 @@ class Handshake:
         """Tell the caller that the protocol is switched, and carry messages until an end comes."""
         from gateway.dialling import closing  # noqa: PLC0415  # as above
 
-        for step in self._plan.steps:
-            if step.name in _WHILE_CALLED and step.release is not None:
-                step.release(call)
+        self._give_back(call)
         call.deadline = None
         tunnel = Tunnel(
             call,

@@ -6,6 +6,7 @@ import random
 
 import msgspec
 import pytest
+from cryptography import x509
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -15,13 +16,19 @@ from gateway.gateway import build_gateway
 from gateway.resilience import UpgradeSettings
 from gateway.server import listener
 from gateway.services import Service as Section
+from tests.policies.certificates import a_certificate
 from tests.policies.parcels import contract_file
 from tests.serving import free_port
 
 pytestmark = pytest.mark.anyio
 PATH = "/parcels/shipments/S-1"
 CLIENTS = {
-    "shop": Client(secrets=(hashed("shop-dev-secret"),), scopes=("parcels:use",), accounts=("C7",))
+    "shop": Client(
+        secrets=(hashed("shop-dev-secret"),),
+        certificates=("uri:spiffe://acme/shop",),
+        scopes=("parcels:use",),
+        accounts=("C7",),
+    )
 }
 
 
@@ -130,7 +137,7 @@ def a_section(folder, address, terms=None, **said):
 
 def a_config(world, section, *, plans=None, upgrades=None):
     return world.config(
-        gateway={"upgrades": upgrades or UpgradeSettings()},
+        gateway={"upgrades": upgrades or UpgradeSettings(), "trusted_hops": ("127.0.0.1",)},
         clients=CLIENTS,
         services={"parcels": section},
         plans=plans or {"standard": Plan()},
@@ -221,6 +228,18 @@ async def test_a_handshake_passes_the_same_policies_and_is_refused_in_http(line)
         each.status for each in await eventually(lambda: len(at.records) == 6 and at.records)
     ]
     assert sorted(statuses) == [101, 400, 401, 401, 403, 429]
+
+
+async def test_a_page_cannot_speak_with_a_browsers_certificate(line):
+    """What a browser shows by itself proves nothing of who wrote the page it shows it for."""
+    at = await line()
+    uri = x509.UniformResourceIdentifier("spiffe://acme/shop")
+    shown = ("client-cert", a_certificate("shop", uri))
+    page = ("origin", "https://elsewhere.example")
+
+    await (await at.opened(token="", headers=[shown])).close()
+    assert await at.refused(token="", headers=[shown, page]) == (401, "unauthenticated")
+    await (await at.opened(headers=[page])).close()
 
 
 async def test_what_no_contract_allows_is_not_upgraded(line):
