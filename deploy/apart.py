@@ -204,6 +204,7 @@ async def serve_gateway(settings: Settings, *, on_ready: OnReady) -> None:
         await listen(
             gateway, host=settings.host, port=settings.port, drain=gateway.drain,
             reload=reload, on_listening=on_ready, descriptor=settings.descriptor,
+            upgrades=gateway.offers_upgrades,
         )  # fmt: skip
     finally:
         listening.cancel()

@@ -220,6 +220,7 @@ async def serve(
             reload=system.reload,
             on_listening=on_ready,
             descriptor=settings.descriptor,
+            upgrades=system.gateway.offers_upgrades,
         )
     finally:
         await system.stop()

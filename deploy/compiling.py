@@ -30,7 +30,7 @@ def compiled(configured: GatewayConfig, *, clock: Clock | None = None) -> Gatewa
     return build_gateway(
         [blessed(api) for api in supported()],
         configured,
-        {api.path.removeprefix("/"): _nowhere for api in supported()},
+        {api.path.removeprefix("/"): _Nowhere() for api in supported()},
         _Nothing(),
         records=_Nobody(),
         data=Path(tempfile.gettempdir()),  # nothing is read there before a start
@@ -51,8 +51,14 @@ def consumer_of(name: str, client: Client) -> Consumer:
     )
 
 
-async def _nowhere(_scope: Any, _receive: Any, _send: Any) -> None:
-    raise AssertionError("it is never called")
+class _Nowhere:
+    """Stands for any upstream: it is never called."""
+
+    async def __call__(self, _scope: Any, _receive: Any, _send: Any, /) -> None:
+        raise AssertionError
+
+    async def upgraded(self, _scope: Any, /, *, largest_bytes: int) -> None:
+        raise AssertionError(largest_bytes)
 
 
 async def _fetch(url: str) -> bytes:

@@ -9,7 +9,7 @@ More than 400 lines: a call's whole way in and out reads in one place.
 
 import asyncio
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from contracts.context import CORRELATION_HEADER, CallContext, calling
@@ -22,7 +22,6 @@ from gateway.call import (
     ConfigFault,
     Consumer,
     Finding,
-    Message,
     Pass,
     Receive,
     Refuse,
@@ -32,11 +31,15 @@ from gateway.call import (
 )
 from gateway.config import ConfigError
 from gateway.edge import deliver, deliver_early, problem_reply, refusal_of
+from gateway.explaining import explain
 from gateway.lasting import Lasting
+from gateway.lifespan import lifespan
 from gateway.plans import Exit, Plan
 from gateway.records import Records
-from gateway.routes import ContractError, Match, MethodNotAllowed, Operation
+from gateway.routes import ContractError, Operation
 from gateway.served import Served
+from gateway.tunnels import GOING_AWAY, RESTARTED
+from gateway.upgrades import SWITCHED, Handshake, as_get, denying, no_body
 from gateway.upstreams import OPERATION
 from runtime.clock import Clock
 
@@ -49,6 +52,14 @@ CORRELATION: Final = CORRELATION_HEADER.encode()
 _CLOSE: Final = (b"connection", b"close")
 _CLOSING_STATUSES: Final = frozenset({408, TOO_LARGE})
 """After these the rest of the request may still be on the wire (RFC 9110 section 15.5.14)."""
+
+
+_TOO_LATE: Final = ConfigFault(
+    place="services",
+    value="an upgrade, and a listener that was started without any",
+    allowed="no upgrade until the next start",
+    remedy="Start the gateway anew with this configuration.",
+)
 
 
 class Gateway:
@@ -87,6 +98,11 @@ class Gateway:
         """Every operation that can be reached."""
         return tuple(plan.operation for plan in self._served.plans)
 
+    @property
+    def offers_upgrades(self) -> bool:
+        """Whether any contract allows an upgrade; the listener must know at its start."""
+        return any(each.terms.upgrade is not None for each in self.operations)
+
     def check(self) -> list[ConfigFault]:
         """Report every fault of every policy at once."""
         return [fault for each in self._served.policies for fault in each.check(self.operations)]
@@ -95,9 +111,12 @@ class Gateway:
         """Provision policies and upstreams; raise `ConfigError` with all faults first."""
         await self._provision(None)
         self._served.take_over()
+        self.lasting.offers_upgrades = self.offers_upgrades
 
     async def _provision(self, running: Served | None) -> None:
         faults = self.check()
+        if running is not None and self.offers_upgrades and not self.lasting.offers_upgrades:
+            faults.append(_TOO_LATE)
         if faults:
             raise ConfigError(faults)
         await self._served.provision(running)
@@ -122,6 +141,7 @@ class Gateway:
                 return False
             old, self._served = self._served, fresh._served  # noqa: SLF001  as above
             self._served.take_over()
+            self.lasting.tunnels.end(RESTARTED, "reloaded")
             self._records.event("configuration_taken_over", operations=len(self.operations))
             retiring = asyncio.get_running_loop().create_task(self._retire(old, self._served))
             self._retiring.add(retiring)
@@ -157,6 +177,7 @@ class Gateway:
         configured drain time); tells whether all calls had ended.
         """
         self.lasting.draining = True
+        self.lasting.tunnels.end(GOING_AWAY, "draining")
         limit = self._served.config.gateway.drain_seconds if seconds is None else seconds
         began = self._clock.monotonic()
         self._last_arrival = began
@@ -172,7 +193,7 @@ class Gateway:
             await self._other(scope, receive, send)
             return
         served, lasting = self._served, self.lasting
-        call, plan = self._begin(scope, receive)
+        call, plan = served.begin(scope, receive, self._clock.monotonic())
         self._last_arrival = call.started
         served.in_flight += 1
         lasting.in_flight += 1
@@ -209,28 +230,6 @@ class Gateway:
                     policy=step.name,
                     error=type(error).__name__,
                 )
-
-    def _begin(self, scope: Scope, receive: Receive) -> tuple[Call, Plan]:
-        """Find the operation; what no contract names still passes correlate and guard."""
-        served = self._served
-        found = served.router.find(scope["method"], scope["path"])
-        parameters: Mapping[str, str] = {}
-        match found:
-            case None:
-                plan = served.unknown
-            case MethodNotAllowed(allowed=allowed):
-                plan, parameters = served.disallowed, {"allow": allowed}
-            case _:
-                plan, parameters = served.plans[found.index], found.parameters
-        call = Call(
-            scope=scope,
-            receive=receive,
-            operation=plan.operation,
-            parameters=parameters,
-            started=self._clock.monotonic(),
-        )
-        call.head = isinstance(found, Match) and found.head
-        return call, plan
 
     async def _enter(self, call: Call, plan: Plan) -> tuple[int, Reply | None]:
         """Ask the policies in turn; answer how many were asked, and a reply if one decided."""
@@ -383,44 +382,41 @@ class Gateway:
 
     def explain(self, method: str, path: str, consumer: Consumer) -> list[Finding]:
         """Say what each policy would do with a call, without effects: the same steps are read."""
-        scope = {
-            "type": "http",
-            "http_version": "1.1",
-            "method": method,
-            "path": path.partition("?")[0],
-            "raw_path": path.partition("?")[0].encode(),
-            "query_string": path.partition("?")[2].encode(),
-            "headers": [(b"host", b"explain")],
-        }
-
-        async def nothing() -> Message:
-            return {"type": "http.disconnect"}
-
-        call, plan = self._begin(scope, nothing)
-        call.consumer = consumer
-        found = [
-            Finding(policy="route", verdict="pass", because=f"{plan.operation.key}")
-            if plan not in (self._served.unknown, self._served.disallowed)
-            else Finding(policy="route", verdict="refuse", because="no contract names this")
-        ]
-        found += [step.explain(call) for step in plan.steps if step.explain is not None]
-        return found
+        return explain(self._served, method, path, consumer, now=self._clock.monotonic())
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take the lifespan; refuse everything else (no upgrade is allowed by any contract)."""
-        if scope["type"] != "lifespan":
-            await send({"type": "websocket.close", "code": 1008})
+        """Take the lifespan, and handshakes where a contract may allow them."""
+        if scope["type"] == "websocket":
+            await self._upgrade(scope, receive, send)
             return
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                try:
-                    await self.startup()
-                except Exception as error:  # noqa: BLE001  the server must be told
-                    await send({"type": "lifespan.startup.failed", "message": str(error)})
-                    return
-                await send({"type": "lifespan.startup.complete"})
-            else:
-                await self.shutdown()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
+        await lifespan(self.startup, self.shutdown, receive, send)
+
+    async def _upgrade(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one handshake, and stay for as long as its connection does."""
+        served, lasting = self._served, self.lasting
+        call, plan = served.begin(as_get(scope), no_body, self._clock.monotonic())
+        if plan.operation.terms.upgrade is None and plan in served.plans:
+            plan = served.straight
+            call.operation = plan.operation
+        handshake = Handshake(plan, scope, config=served.config, lasting=lasting, clock=self._clock)
+        self._last_arrival = call.started
+        served.in_flight += 1
+        lasting.in_flight += 1
+        try:
+            await receive()
+            asked, reply = await self._enter(call, plan)
+            if reply is None:
+                reply = await self._serve(call, handshake.plan, send)
+            if reply is not None:
+                reply = await self._told(call, plan, asked, reply)
+                if reply.status == SWITCHED:
+                    await handshake.run(call, reply, receive, send)
+                else:
+                    call.bytes_out = await deliver(denying(send), reply, head=False)
+        except ClientGoneError:
+            call.reply = None
+        finally:
+            await handshake.close()
+            served.in_flight -= 1
+            lasting.in_flight -= 1
+            self._released(call, plan)

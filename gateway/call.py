@@ -117,6 +117,7 @@ class Call:
 
     __slots__ = (
         "body",
+        "bytes_in",
         "bytes_out",
         "claim",
         "consumer",
@@ -191,6 +192,8 @@ class Call:
         """Holds a place that `shed` gave it."""
         self.context: CallContext | None = None
         self.reply: Reply | None = None
+        self.bytes_in = 0
+        """Of the messages of an upgraded connection; a body says its own size."""
         self.bytes_out = 0
         self.head = False
         """A HEAD answered by the contract's GET: the body stays here."""

@@ -22,6 +22,7 @@ from gateway.resilience import (
     CircuitSettings,
     ContractGuardSettings,
     ShedSettings,
+    UpgradeSettings,
 )
 from gateway.routes import Operation
 from gateway.services import Service
@@ -162,6 +163,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     shed: ShedSettings = ShedSettings()
     cache: CacheSettings = CacheSettings()
     contract_guard: ContractGuardSettings = ContractGuardSettings()
+    upgrades: UpgradeSettings = UpgradeSettings()
 
 
 class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

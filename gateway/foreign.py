@@ -230,15 +230,20 @@ def _section_faults(
 ) -> list[ConfigFault]:
     """Report what the section says of operations that there are not, or leaves unsaid."""
     known = sorted(each.id for each in operations)
+    reads = sorted(each.id for each in operations if each.method == "get")
     faults = [
         ConfigFault(
-            place=f"services.{name}.public",
-            value=f"{each!r} is no operation of its contract",
+            place=f"services.{name}.{line}",
+            value=f"{each!r} is no {kind} of its contract",
             allowed=choices(known),
             nearest=nearest(each, known),
-            remedy="Name an operation that exists, or remove the name.",
+            remedy="Name one that exists, or remove the name.",
         )
-        for each in service.public
+        for line, kind, named, known in (
+            ("public", "operation", service.public, known),
+            ("websockets", "GET", service.websockets, reads),
+        )
+        for each in named
         if each not in known
     ]
     faults += [

@@ -40,6 +40,7 @@ from gateway.routes import Operation, Terms, compile_documents
 from gateway.served import Served
 from gateway.shared import SharedState
 from gateway.tokens import Verifier
+from gateway.upgrades import not_upgraded, upgrade_faults
 from gateway.upstreams import Forwarder, Upstream
 from runtime.clock import Clock
 from runtime.tracing import Tracing
@@ -201,7 +202,8 @@ def build_gateway(
         ),
         "shield": shield,
     }
-    faults = [fault for policy in policies.values() for fault in policy.check(operations)]
+    faults = upgrade_faults(operations, upstreams)
+    faults += [fault for policy in policies.values() for fault in policy.check(operations)]
     if faults:
         raise ConfigError(faults)
     house = House(
@@ -222,6 +224,7 @@ def build_gateway(
         plans=plans,
         unknown=routed.refusing(_nowhere("unknown"), Step("route", ask=gone.ask)),
         disallowed=routed.refusing(_nowhere("disallowed"), Step("route", ask=_disallowed)),
+        straight=routed.refusing(_nowhere("upgrade"), Step("route", ask=not_upgraded)),
         policies=list(policies.values()),
         shield=shield,
         upstreams=upstreams,
@@ -231,6 +234,7 @@ def build_gateway(
         on_take_over=lambda: lasting.take_over_services(services),
     )
     metrics.in_flight.set_function(lambda: lasting.in_flight)
+    metrics.upgraded.set_function(lambda: lasting.tunnels.taken)
     return Gateway(served, clock=clock, records=records, lasting=lasting)
 
 

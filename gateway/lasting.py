@@ -11,6 +11,7 @@ from gateway.policies.idempotency import Flights
 from gateway.policies.quota import LocalMeter
 from gateway.policies.shield import Standing
 from gateway.records import Metrics
+from gateway.tunnels import Tunnels
 from runtime.clock import Clock
 from runtime.guard.limit import AdaptiveLimit
 
@@ -27,6 +28,9 @@ class Lasting:
         self.limits: dict[str, AdaptiveLimit] = {}
         self.key_sources = KeySources(clock)
         self.services: dict[str, Outside] = {}
+        self.tunnels = Tunnels()
+        self.offers_upgrades = False
+        """Whether the listener was started so that a connection can be upgraded."""
         self.draining = False
         self.in_flight = 0
 

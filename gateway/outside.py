@@ -9,7 +9,7 @@ another was answered.
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from contracts.context import (
@@ -82,6 +82,16 @@ class Outside:
         """Close the connections."""
         await self._forwarder.shutdown()
 
+    async def upgraded(self, scope: Scope, *, largest_bytes: int) -> Any:
+        """Open a WebSocket for a handshake; raise as `gateway.dialling.dial` does."""
+        from gateway.dialling import DeclinedError  # noqa: PLC0415  # only who upgrades waits for it
+
+        try:
+            return await self._forwarder.upgraded(self._there(scope), largest_bytes=largest_bytes)
+        except DeclinedError as declined:
+            declined.headers = self._answered(declined.headers)
+            raise
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward one call; raise `ProblemError` where the service cannot be reached."""
 
@@ -90,8 +100,11 @@ class Outside:
                 message["headers"] = self._answered(message["headers"])
             await send(message)
 
-        there = {**scope, "raw_path": self._path(scope), "headers": self._asked(scope["headers"])}
-        await self._forwarder(there, receive, sent)
+        await self._forwarder(self._there(scope), receive, sent)
+
+    def _there(self, scope: Scope) -> Scope:
+        """The call as the service is to see it."""
+        return {**scope, "raw_path": self._path(scope), "headers": self._asked(scope["headers"])}
 
     def _say(self, call: CallContext, now: float) -> list[tuple[str, str]]:
         return [each for each in to_headers(call, now) if each[0] in self._told] + self._own

@@ -133,6 +133,11 @@ class Metrics:
         self.in_flight = Gauge(
             "crossdock_gateway_in_flight", "Calls being answered now.", registry=self.registry
         )
+        self.upgraded = Gauge(
+            "crossdock_gateway_upgraded",
+            "Connections upgraded to WebSocket, handshakes among them.",
+            registry=self.registry,
+        )
 
     def bind(self, operation: str) -> "OperationMetrics":
         """Answer the counters of one operation; they last from configuration to configuration."""

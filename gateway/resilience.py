@@ -48,6 +48,17 @@ class RepeatSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     least_hedge_seconds: Seconds = 0.005
 
 
+class UpgradeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Connections upgraded to WebSocket, where contracts allow it.
+
+    How many may be open at a time, how large a message may be, and how long nothing need be said.
+    """
+
+    connections: Count = 64
+    largest_message_bytes: Annotated[int, msgspec.Meta(ge=1, le=16_777_216)] = 1_048_576
+    idle_seconds: Seconds = 300.0
+
+
 class ShedSettings(LimitSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Load shedding: bounds of the calls under way, and how late the event loop may run."""
 

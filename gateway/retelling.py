@@ -155,6 +155,7 @@ def _operation_over(
         "criticality": service.criticality,
         "budgetMs": service.budget_ms,
         "maxBodyBytes": service.max_body_bytes,
+        **({"upgrade": "websocket"} if each.id in service.websockets else {}),
         **{key: value for key, value in each.own.items() if key != "scopes"},
     }
     return made

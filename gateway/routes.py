@@ -52,6 +52,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
     """Calls of its limit class that one call counts as."""
     lifecycle: Lifecycle = Lifecycle()
     cache: CacheRule | None = None
+    upgrade: Literal["websocket"] | None = None
+    """What a GET may be upgraded to; a handshake passes the same policies as the GET."""
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from gateway.call import Policy
+from gateway.call import Call, Policy, Receive, Scope
 from gateway.config import GatewayConfig
 from gateway.plans import Plan
 from gateway.policies.shield import Shield
-from gateway.routes import Router
+from gateway.routes import Match, MethodNotAllowed, Router
 from gateway.shared import SharedState
 from gateway.upstreams import Upstream
 
@@ -20,6 +20,7 @@ class Served:
         plans: Sequence[Plan],
         unknown: Plan,
         disallowed: Plan,
+        straight: Plan,
         policies: Sequence[Policy],
         shield: Shield,
         upstreams: Mapping[str, Upstream],
@@ -31,6 +32,8 @@ class Served:
         self.plans = plans
         self.unknown = unknown
         self.disallowed = disallowed
+        self.straight = straight
+        """Where a handshake ends that no contract allows."""
         self.router = Router(plan.operation for plan in plans)
         self.policies = policies
         self.shield = shield
@@ -44,6 +47,30 @@ class Served:
 
     def __repr__(self) -> str:
         return f"<Served {len(self.plans)} operations, {self.in_flight} in flight>"
+
+    def begin(self, scope: Scope, receive: Receive, started: float) -> tuple[Call, Plan]:
+        """Find the operation; what no contract names still passes correlate and guard.
+
+        `started` is the monotonic instant of arrival.
+        """
+        found = self.router.find(scope["method"], scope["path"])
+        parameters: Mapping[str, str] = {}
+        match found:
+            case None:
+                plan = self.unknown
+            case MethodNotAllowed(allowed=allowed):
+                plan, parameters = self.disallowed, {"allow": allowed}
+            case _:
+                plan, parameters = self.plans[found.index], found.parameters
+        call = Call(
+            scope=scope,
+            receive=receive,
+            operation=plan.operation,
+            parameters=parameters,
+            started=started,
+        )
+        call.head = isinstance(found, Match) and found.head
+        return call, plan
 
     async def provision(self, running: "Served | None" = None) -> None:
         """Acquire everything; what fails on the way gives back what it had, and is raised.

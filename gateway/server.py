@@ -43,11 +43,17 @@ class ListensOn(Server):
 
 
 def listener(
-    application: Application, *, host: str, port: int, descriptor: int | None = None
+    application: Application,
+    *,
+    host: str,
+    port: int,
+    descriptor: int | None = None,
+    upgrades: bool = False,
 ) -> Server:
     """Make the listener with its limits; nothing is bound yet.
 
-    HTTP/1.1 only and no upgrades: what the policies cannot see is not offered.
+    HTTP/1.1 only, and no upgrades unless a contract allows one: what the policies cannot see is not
+    offered.
     """
     return ListensOn(
         application,
@@ -56,7 +62,7 @@ def listener(
         port=port,
         interface=Interfaces.ASGI,
         http=HTTPModes.http1,
-        websockets=False,
+        websockets=upgrades,
         backlog=_BACKLOG,
         http1_settings=HTTP1Settings(
             header_read_timeout=HEADER_READ_MS,
@@ -79,13 +85,14 @@ async def serve(
     reload: Callable[[], Awaitable[object]] | None = None,
     on_listening: Callable[[], None] | None = None,
     descriptor: int | None = None,
+    upgrades: bool = False,
 ) -> None:
     """Serve until a signal has drained the application and the last connection is closed.
 
     `descriptor` is a listening socket that was handed in; without one, one is opened. A socket that
     outlives the process loses nobody: while one stops and the next starts, connections wait in it.
     """
-    server = listener(application, host=host, port=port, descriptor=descriptor)
+    server = listener(application, host=host, port=port, descriptor=descriptor, upgrades=upgrades)
     loop = asyncio.get_running_loop()
     stopping: list[asyncio.Task[None]] = []
     reloading: set[asyncio.Future[object]] = set()

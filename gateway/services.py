@@ -26,9 +26,10 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `contract` is its OpenAPI 3.0 or 3.1 document (JSON or YAML), found beside this file. The
     document's paths are appended to `url`, and to `prefix` towards our callers (`/<name>` without
     the line). `scopes` are what a caller needs for an operation that names none with `x-crossdock`;
-    those in `public` need no credential at all. `identity` is what the service is told of the
-    caller: nothing without the line. `headers` are sent with every call: what the service knows us
-    by, as references (`env:NAME`, `file:/path`). `publish` shows the contract to everybody.
+    those in `public` need no credential at all, GETs in `websockets` may be upgraded. `identity` is
+    what the service is told of the caller: nothing without the line. `headers` are sent with every
+    call: what the service knows us by, as references (`env:NAME`, `file:/path`). `publish` shows
+    the contract to everybody.
     """
 
     contract: str
@@ -42,6 +43,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     max_body_bytes: Positive = 262_144
     identity: tuple[Told, ...] = ()
     headers: dict[str, str] = {}
+    websockets: tuple[str, ...] = ()
     publish: bool = False
 
 
@@ -63,3 +65,4 @@ class ServiceTerms(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     cost: Positive | msgspec.UnsetType = msgspec.UNSET
     lifecycle: Lifecycle | msgspec.UnsetType = msgspec.UNSET
     cache: CacheRule | msgspec.UnsetType = msgspec.UNSET
+    upgrade: Literal["websocket"] | msgspec.UnsetType = msgspec.UNSET

@@ -119,6 +119,20 @@ class Forwarder:
             await self._client.close()
             self._client = None
 
+    async def upgraded(self, scope: Scope, *, largest_bytes: int) -> Any:
+        """Open a WebSocket for a handshake; raise as `gateway.dialling.dial` does."""
+        from gateway.dialling import dial  # noqa: PLC0415  # only who upgrades waits for it
+
+        context, now = current(), self._clock.monotonic()
+        said = [*_text(scope["headers"]), ("via", f"{scope['http_version']} {_PSEUDONYM}")]
+        return await dial(
+            "ws" + _target(self._base, scope).removeprefix("http"),
+            headers=said + self._saying(context, now),
+            subprotocols=scope["subprotocols"],
+            seconds=context.remaining(now),
+            largest_bytes=largest_bytes,
+        )
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward one call; raise `ProblemError` where the upstream cannot be reached."""
         client = self._client

@@ -147,7 +147,7 @@ class Correlate:
                 status=status,
                 duration_ms=round(seconds * 1000, 3),
                 consumer=call.consumer.name,
-                bytes_in=len(call.body or b""),
+                bytes_in=call.bytes_in or len(call.body or b""),
                 bytes_out=call.bytes_out,
                 policy=reply.policy if reply is not None else None,
                 reason=reply.reason if reply is not None else "client-gone",

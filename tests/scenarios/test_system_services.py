@@ -7,6 +7,8 @@ import sys
 
 import msgspec
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from tests.policies.parcels import contract_file
 from tests.scenarios.apart import opened_apart
@@ -26,6 +28,8 @@ class Carrier:
         self.going_on = asyncio.Event()
 
     async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] == "websocket":
+            await self._talk(receive, send)
         if scope["type"] != "http":
             return
         self.asked.append({name.decode(): value.decode() for name, value in scope["headers"]})
@@ -36,6 +40,13 @@ class Carrier:
         else:
             said = b'{"id": "S-1", "weight": 1.5}'
             await send({"type": "http.response.body", "body": said})
+
+    async def _talk(self, receive, send) -> None:
+        """Say back whatever is said."""
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": message["text"]})
 
     async def _labels(self, receive, send) -> None:
         """Take a file as it comes; answer in two, the second when somebody has seen the first."""
@@ -54,6 +65,7 @@ def section(folder, address):
     return (
         f'\n[services.parcels]\ncontract = "{contract_file(folder).rpartition("/")[2]}"\n'
         f'url = "{address}/v2"\nscopes = ["orders:read"]\nlimit = "reads"\n'
+        'websockets = ["readStatus"]\n'
     )
 
 
@@ -112,6 +124,23 @@ async def test_bodies_stream_both_ways(fronted):
     writer.close()
 
     assert b"".join(carrier.pieces) == b"firstsecond"
+
+
+async def test_a_connection_is_upgraded_and_ends_with_the_configuration(fronted):
+    """Refused like any call, carried both ways, and told to come again after a reload."""
+    address = f"ws://127.0.0.1:{fronted.port}/parcels/status"
+    with pytest.raises(InvalidStatus) as refusal:
+        await connect(address, proxy=None)
+    assert refusal.value.response.status_code == 401
+
+    known = {"authorization": f"Bearer {await fronted.token('crm')}"}
+    connection = await connect(address, additional_headers=known, proxy=None)
+    await connection.send("hello")
+    assert await connection.recv() == "hello"
+    edited = Edited(fronted, node=fronted.log.name)
+    await edited.reload(edited.good + "\n")
+    await connection.wait_closed()
+    assert connection.close_code == 1012
 
 
 async def test_an_operator_adds_and_removes_it_while_the_gateway_runs(fronted):
