@@ -21,6 +21,7 @@ from contracts.ports.quote_to_order import (
 from contracts.problems import refuse
 from process_apis.quote_to_order import remedies, story
 from process_apis.quote_to_order.queries import OrderQueries
+from process_apis.quote_to_order.records import KINDS
 from process_apis.quote_to_order.sums import Sums
 from process_apis.quote_to_order.views import view_of
 from runtime.journal.faults import UnknownIncident, UnknownProcess, UnreadableProcess
@@ -46,7 +47,7 @@ class OrderAnswers:
                 process = await self._journal.get(order)
         except UnknownProcess:
             raise refuse("not-found") from None
-        if not call.may_act_for(process.data.customer):
+        if process.kind not in KINDS or not call.may_act_for(process.data.customer):
             raise refuse("not-found")
         return process
 

@@ -12,7 +12,7 @@ from contracts.canonical.ids import CustomerId
 from process_apis.quote_to_order import uncounted
 from process_apis.quote_to_order.history import Histories, History
 from process_apis.quote_to_order.lifecycle import STANDING
-from process_apis.quote_to_order.records import ORDER_KIND
+from process_apis.quote_to_order.records import KINDS, ORDER_KIND
 from process_apis.quote_to_order.uncounted import Uncounted
 from runtime.journal.codec import Types
 from runtime.journal.faults import UnreadableProcess
@@ -36,6 +36,7 @@ _BY_TERM = (
 _BY_REFERENCE = select(process.c.id).where(
     process.c.reference.in_(bindparam("values", expanding=True)),
     process.c.id < bindparam("cursor"),
+    process.c.kind.in_(KINDS),
 )
 _BY_ID = select(process).where(process.c.id.in_(bindparam("ids", expanding=True)))
 _LATEST = (

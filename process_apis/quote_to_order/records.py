@@ -22,6 +22,8 @@ from process_apis.quote_to_order import axes
 
 ORDER_KIND: Final = "order"
 CREDIT_KIND: Final = "credit"
+KINDS: Final = (ORDER_KIND, CREDIT_KIND)
+"""What of the journal is ours: others keep processes of their own in it."""
 """The kinds of process whose records these are."""
 
 NOBODY: Final = CustomerId("cust_")

@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 from sqlalchemy import Connection, bindparam, func, select
 
 from process_apis.quote_to_order.queries import CONFIRMED
-from process_apis.quote_to_order.records import CREDIT_KIND
+from process_apis.quote_to_order.records import CREDIT_KIND, KINDS
 from runtime.journal.codec import Types, left_out
 from runtime.journal.faults import UnreadableProcess
 from runtime.store.engine import Store
@@ -33,10 +33,9 @@ _COLUMNS: Final = (
     process.c.incident_category,
     process.c.data,
 )
-_PAGE_OF = (
-    select(*_COLUMNS).where(process.c.id > bindparam("after")).order_by(process.c.id).limit(_PAGE)
-)
-_THESE = select(*_COLUMNS).where(process.c.id.in_(bindparam("ids", expanding=True)))
+_OURS = select(*_COLUMNS).where(process.c.kind.in_(KINDS))
+_PAGE_OF = _OURS.where(process.c.id > bindparam("after")).order_by(process.c.id).limit(_PAGE)
+_THESE = _OURS.where(process.c.id.in_(bindparam("ids", expanding=True)))
 _LAST_LINE = select(func.max(entry.c.seq))
 _CHANGED = select(entry.c.process_id).where(
     entry.c.seq > bindparam("after"), entry.c.seq <= bindparam("until")

@@ -42,9 +42,6 @@ def application(routers: list[Router]) -> Litestar:
             ProblemError: _refused,
             AmountBeyondError: _too_much,
             CallFailedError: _failed,
-            msgspec.ValidationError: _invalid,
-            msgspec.DecodeError: _unreadable,
-            RecursionError: _unreadable,
             TimeoutError: _too_late,
             HTTPException: _not_served,
             Exception: _unexpected,
@@ -72,7 +69,7 @@ def _endpoint(one: BoundOperation, method: Callable[..., Awaitable[Any]]) -> _Ha
     body_decoder = msgspec.json.Decoder(one.body) if one.body is not None else None
     path_parameters = one.path_parameters
 
-    async def handle(request: _AnyRequest) -> Response[bytes]:
+    async def sent(request: _AnyRequest) -> dict[str, Any]:
         arguments: dict[str, Any] = {name: request.path_params[name] for name in path_parameters}
         if body_decoder is not None:
             arguments["body"] = _body(body_decoder, one.body, await request.body())
@@ -84,6 +81,16 @@ def _endpoint(one: BoundOperation, method: Callable[..., Awaitable[Any]]) -> _Ha
             )
         if one.raw:
             arguments["raw"] = await _raw(request)
+        return arguments
+
+    async def handle(request: _AnyRequest) -> Response[bytes]:
+        # Only here is what cannot be decoded the caller's fault: further in it would be ours.
+        try:
+            arguments = await sent(request)
+        except msgspec.ValidationError as error:
+            raise refuse("invalid-request", errors=faults_of(error)) from None
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise _unreadable(error) from None
         with context.calling(_call_of(request.headers)):
             return _answer(one, await method(**arguments), request.headers)
 
@@ -194,14 +201,10 @@ def _too_much(_: _AnyRequest, __: AmountBeyondError) -> Response[bytes]:
     return problem_response(refuse("amount-too-large"))
 
 
-def _invalid(_: _AnyRequest, error: msgspec.ValidationError) -> Response[bytes]:
-    return problem_response(refuse("invalid-request", errors=faults_of(error)))
-
-
-def _unreadable(_: _AnyRequest, error: Exception) -> Response[bytes]:
+def _unreadable(error: Exception) -> ProblemError:
     deep = isinstance(error, RecursionError)
     fault = Fault(pointer="", detail="nested too deeply" if deep else "not valid JSON")
-    return problem_response(refuse("malformed-request", errors=[fault]))
+    return refuse("malformed-request", errors=[fault])
 
 
 def _too_late(_: _AnyRequest, __: TimeoutError) -> Response[bytes]:

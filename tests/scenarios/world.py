@@ -85,6 +85,7 @@ from process_apis.reconciliation.settings import ReconciliationSettings
 from runtime.budget import BudgetBroker
 from runtime.journal.crash_points import CrashPoints
 from runtime.journal.journal import Journal
+from runtime.journal.process import ProcessType
 from runtime.journal.worker import Worker
 from runtime.store.engine import Store
 from system_apis.accounts.api import AccountsApi
@@ -482,6 +483,7 @@ class World:
         self.crm = Crm(self.clock)
         self.tax = Tax("tax", self.clock)
         self._url = url or f"sqlite:///{directory}/journal.db"
+        self.neighbours: list[ProcessType] = []
         self._orders = orders or OrderSettings()
         self._pricing = pricing or PricingSettings()
         self._channels = channels or {"importer": "order-file", "deals": "crm"}
@@ -531,7 +533,7 @@ class World:
         )
         self.journal = Journal(
             store=self.store,
-            types=built.types,
+            types=[*built.types, *self.neighbours],
             subscribers=built.subscribers,
             clock=self.clock,
             random=random,
