@@ -33,6 +33,8 @@ SEEN = 6.0
 """Seconds in which a planted defect shows."""
 MOST_AHEAD = 300
 """Orders acknowledged beyond those in the ERP, as last looked: some seconds of work."""
+MOST_TRIES = 2
+"""For each death at a point: a start may come upon nothing that passes it."""
 READY = 20.0
 """Seconds a killed process may take to answer again; the figure itself is in the result."""
 
@@ -43,6 +45,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     kills: dict[str, int]
     in_flight: int
     orders: int
+    unpriced: int
     slowest_restart: float
     verdict: Verdict
 
@@ -91,17 +94,19 @@ async def kill_at_points(
     launcher: Sequence[str] = SOUND,
     settle: float = SETTLE,
 ) -> Run:
-    """Let a process kill itself at each named point, `times` times over; then judge."""
+    """Let a process kill itself at each named point until it has done so `times`; then judge."""
     workers = 0 if store == "sqlite" else 1
     async with staged(folder, launcher=launcher, store=store, workers=workers) as stage:
         async with loaded(stage, seed, 4) as (caller, books):
             in_flight, slowest, died = 0, 0.0, Counter[str]()
             warehouse = asyncio.create_task(_keep_shipping(stage, books))
             for point in points:
-                for n in range(times):
+                for n in range(MOST_TRIES * times):
                     died[point] += await _dies_at(stage, point, 1 + n % 3)
                     in_flight += caller.in_flight > 0
                     slowest = max(slowest, await _rises(stage))
+                    if died[point] == times:
+                        break
             warehouse.cancel()
         await _retry_exceptions(stage, Operator(stage))
         verdict = await judge(stage, caller.told, settle=settle, books=books)
@@ -201,6 +206,7 @@ def _seen(
         kills=kills,
         in_flight=in_flight,
         orders=len(caller.told),
+        unpriced=sum(not one.amount for one in caller.told.values() if one.status),
         slowest_restart=round(slowest, 2),
         verdict=verdict,
     )
@@ -281,6 +287,7 @@ def _result(store: Store, size: Size, seed: int, at_random: Run, at_points: Run)
         measures={
             "slowest restart s": max(one.slowest_restart for one in runs),
             "settled after s": max(one.verdict.seconds_to_settle for one in runs),
+            "accepted before a price was known": sum(one.unpriced for one in runs),
         },
     )
 

@@ -10,6 +10,7 @@ import os
 import random
 import time
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,11 @@ from tests.crash.processes import Stage
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What one key was answered in the end; `status` 0 means never."""
+    """What one key was answered in the end; `status` 0 means never.
+
+    `amount` is empty where no price was told: of an order accepted on last known data (provisional)
+    a line that nobody can price yet says nought, and is priced when it is checked again.
+    """
 
     key: str
     amount: str
@@ -162,7 +167,7 @@ class Caller:
         status, body = answer
         amount = ""
         if status in (200, 201, 202):
-            amount = msgspec.json.decode(body)["netAmount"]["amount"]
+            amount = _amount_of(msgspec.json.decode(body))
         told = Told(
             key=key, amount=amount, status=status, body=body, attempts=attempts, seconds=seconds
         )
@@ -178,6 +183,13 @@ class Caller:
     def close(self) -> None:
         """Close the journal."""
         self._file.close()
+
+
+def _amount_of(order: dict) -> str:
+    unpriced = any(Decimal(line["unitPrice"]["amount"]) == 0 for line in order["lines"])
+    if order["commercial"] == "provisional" and unpriced:
+        return ""
+    return str(order["netAmount"]["amount"])
 
 
 class Operator:

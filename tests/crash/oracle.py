@@ -116,7 +116,9 @@ async def judge(
         mispriced=sorted(
             key
             for key in acknowledged
-            if key in books.amounts and books.amounts[key] != Decimal(told[key].amount)
+            if key in books.amounts
+            and told[key].amount
+            and books.amounts[key] != Decimal(told[key].amount)
         ),
         stuck=sorted(key for key in acknowledged if books.erp[key] and not books.wms[key]),
         backwards=sorted(books.backwards),
