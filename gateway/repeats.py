@@ -143,7 +143,7 @@ class _Race:
         asked_before = self._task.cancelling()
         timer = asyncio.get_running_loop().call_later(delay, self._start)
         try:
-            return await self._attempt()
+            return self._first(await self._attempt())
         except asyncio.CancelledError:
             if self._won and self._rival is not None and self._task.uncancel() <= asked_before:
                 return self._rival.result()
@@ -159,6 +159,13 @@ class _Race:
             timer.cancel()
             if self._rival is not None and not self._won:
                 self._give_up(self._rival)
+
+    def _first(self, opened: Opened) -> Opened:
+        """Take the caller's own answer; the client loses a cancellation of the same moment."""
+        if self._won and self._task is not None:
+            self._task.uncancel()
+            self._won = False
+        return opened
 
     def _start(self) -> None:
         if self._allowed():

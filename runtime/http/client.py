@@ -16,9 +16,10 @@ from pyreqwest.exceptions import (
     PyreqwestError,
     RequestTimeoutError,
 )
+from pyreqwest.request import RequestBuilder
 
 from contracts.outcomes import CallFailedError, Malformed, Unavailable
-from runtime.http.ends import was_never_sent
+from runtime.http.ends import CancelledAsAsked, was_never_sent
 from runtime.tracing import Tracing
 
 __all__ = ["HttpAnswer", "HttpClient", "HttpSettings", "decode"]
@@ -103,19 +104,23 @@ class HttpClient:
         if body is not None:
             request = request.body_bytes(body)
         try:
-            async with request.build_streamed() as response:
-                chunks: list[bytes] = []
-                size = 0
-                while (chunk := await response.body_reader.read_chunk()) is not None:
-                    chunks.append(bytes(chunk))
-                    size += len(chunks[-1])
-                    if size > self._settings.largest_body:
-                        raise _too_large(system, safe=safe)
-                return HttpAnswer(
-                    status=response.status, body=b"".join(chunks), headers=response.headers
-                )
+            with CancelledAsAsked():
+                return await self._read(request, system, safe=safe)
         except PyreqwestError as error:
             raise CallFailedError(_end_of(error, system, safe=safe)) from error
+
+    async def _read(self, request: RequestBuilder, system: str, *, safe: bool) -> HttpAnswer:
+        async with request.build_streamed() as response:
+            chunks: list[bytes] = []
+            size = 0
+            while (chunk := await response.body_reader.read_chunk()) is not None:
+                chunks.append(bytes(chunk))
+                size += len(chunks[-1])
+                if size > self._settings.largest_body:
+                    raise _too_large(system, safe=safe)
+            return HttpAnswer(
+                status=response.status, body=b"".join(chunks), headers=response.headers
+            )
 
     async def close(self) -> None:
         """Close the pool; calls under way end as `Unavailable`."""

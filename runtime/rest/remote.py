@@ -20,7 +20,7 @@ from contracts.outcomes import CallFailedError, Malformed, Unavailable, from_pro
 from contracts.ports.binding import BoundOperation, Reply, operations
 from contracts.problems import ProblemError, parse, refuse
 from contracts.versions import ApiVersion
-from runtime.http.ends import was_never_sent
+from runtime.http.ends import CancelledAsAsked, was_never_sent
 
 _FIRST_ERROR: Final = 400
 
@@ -56,8 +56,9 @@ def _method(
             body = encoder.encode(arguments["body"])
             request = request.header("content-type", "application/json").body_bytes(body)
         try:
-            response = await request.build().send()
-            content = (await response.bytes()).to_bytes()
+            with CancelledAsAsked():
+                response = await request.build().send()
+                content = (await response.bytes()).to_bytes()
         except PyreqwestError as error:
             raise _lost(api, error) from None
         return _read(api, one, response, content, decoder)
