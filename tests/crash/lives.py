@@ -3,6 +3,7 @@
 The oracle reads only files that vendor, caller and subscriber wrote themselves.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -29,18 +30,25 @@ class Program:
             text=True,
         )
 
-    def live(self, *, kill_after=None, **plan):
-        """One life; answers its exit code, -9 when it was killed."""
+    def live(self, *, kill_after=None, after_orders=0, **plan):
+        """One life; answers its exit code, -9 when it was killed.
+
+        It is killed so many seconds after it has acknowledged so many orders more: a busy machine
+        may take long to begin.
+        """
+        enough = min(_acknowledged(plan) + after_orders, plan["orders"]) if after_orders else 0
         self._parent.stdin.write(json.dumps(plan) + "\n")
         self._parent.stdin.flush()
         pid = int(self._parent.stdout.readline())
         killer = None
         if kill_after is not None:
-            killer = threading.Timer(kill_after, _kill, [pid])
+            over = threading.Event()
+            killer = threading.Thread(target=_kill, args=(pid, plan, enough, kill_after, over))
             killer.start()
         code = int(self._parent.stdout.readline())
         if killer is not None:
-            killer.cancel()
+            over.set()
+            killer.join()
         return code
 
     def close(self):
@@ -48,11 +56,16 @@ class Program:
         self._parent.wait(timeout=60)
 
 
-def _kill(pid):
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+def _acknowledged(plan) -> int:
+    return len(lines(Path(plan["directory"]) / "acknowledged"))
+
+
+def _kill(pid, plan, enough, seconds, over):
+    while not over.is_set() and _acknowledged(plan) < enough:
+        over.wait(0.02)
+    if not over.wait(seconds):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def violations(directory: Path) -> list[str]:

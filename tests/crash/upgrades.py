@@ -21,6 +21,8 @@ from tests.crash.result import Result, Size, Stopwatch, whole
 from tests.postgres_server import a_postgresql_database
 
 ORDERS = 500
+BEGUN = 20
+"""Orders that a release must have accepted before it is killed."""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,12 +76,12 @@ def _one_round(
         lives[release if code != REFUSED else "refused"] += 1
         return code
 
-    lived("current", kill_after=0.6 + chance.random())
+    lived("current", kill_after=0.6 + chance.random(), after_orders=BEGUN)
     if lived("step renamed", patience=20) == 0:
         wrong.append(f"{plan['directory']}: a renamed step was begun")
-    lived("step added", kill_after=0.6 + chance.random())
+    lived("step added", kill_after=0.6 + chance.random(), after_orders=BEGUN)
     back = "misreading" if defect else "current"
-    lived(back, kill_after=0.6 + chance.random())
+    lived(back, kill_after=0.6 + chance.random(), after_orders=BEGUN)
     code = lived("step added")
     if code not in {0, -signal.SIGKILL}:
         wrong.append(f"{plan['directory']}: ended with {code}: {log_of(Path(plan['directory']))}")
