@@ -180,7 +180,7 @@ async def test_interrupted_and_run_again_it_completes(stage):
         for n, key in enumerate(keys)
     )]) + "\n")  # fmt: skip
     await stage.fault(
-        system="business_central", operation="customers.list", kind="latency", latency=0.15
+        system="business_central", operation="salesOrders.create", kind="latency", latency=0.3
     )
     run = await Import(stage, path, "--concurrency", "2").start()
 
