@@ -227,7 +227,7 @@ async def serve(
 
 
 def access_log(settings: Settings) -> BinaryIO:
-    """One line a call, each written whole before the next: no record waits in a buffer."""
+    """One line a call, written before the event loop next waits: no buffer keeps it longer."""
     return (settings.data / "access.log").open("ab", buffering=0)
 
 

@@ -23,6 +23,7 @@ from process_apis.pricing_credit.copies import Copies
 from process_apis.pricing_credit.pulse import Pulse
 from process_apis.pricing_credit.settings import PricingSettings
 from runtime.clock import Clock
+from runtime.tasks import seen
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -161,7 +162,7 @@ class Records:
     def _begin_listing(self, since: datetime | None) -> _Listing:
         listed: dict[ItemId, Item] = {}
         task = asyncio.create_task(self._list_items(since, listed), name="items-listing")
-        task.add_done_callback(_seen)
+        task.add_done_callback(seen)
         listing = _Listing(listed=listed, task=task)
         if since is None:
             self._listing_all = listing
@@ -271,9 +272,3 @@ async def _unless_unknown(read: Callable[[str], Awaitable[V]], key: str) -> V | 
         if isinstance(failed.failure, Rejected) and failed.failure.reason in UNKNOWN:
             return None
         raise
-
-
-def _seen(listing: asyncio.Task[None]) -> None:
-    """Look at a failure, for the case that everybody who waited for it has gone away."""
-    if not listing.cancelled():
-        listing.exception()

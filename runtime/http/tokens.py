@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from runtime.clock import Clock
+from runtime.tasks import seen
 
 __all__ = ["Token", "TokenSource"]
 
@@ -48,7 +49,7 @@ class TokenSource:
             self._fetching = asyncio.get_running_loop().create_task(
                 self._renew(), context=contextvars.Context()
             )
-            self._fetching.add_done_callback(_seen)
+            self._fetching.add_done_callback(seen)
         # shielded: the first caller's cancellation must not take the token from the others
         return await asyncio.shield(self._fetching)
 
@@ -68,9 +69,3 @@ class TokenSource:
             return token
         finally:
             self._fetching = None
-
-
-def _seen(task: asyncio.Task[Token]) -> None:
-    """Look at a failure, for the case that everybody who waited for it has gone away."""
-    if not task.cancelled():
-        task.exception()
