@@ -23,8 +23,11 @@ Found = TypeVar("Found")
 
 WRITE_TIMEOUT = 1.0
 """Seconds a configured system waits for a vendor's answer to a write."""
-SETTLED = 20.0
-"""Seconds a story waits for something that must happen; on a quiet machine all take under one."""
+SETTLED = 60.0
+"""Seconds a story waits for something that must happen; on a quiet machine all take under one.
+
+Twice what the slowest backstop takes: a message that was shed is made up for within 30.
+"""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """Everything that cannot be accepted is refused in its own words, and nothing has changed."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -11,8 +12,22 @@ pytestmark = pytest.mark.anyio
 ORDERS = "/sales/v1/orders"
 
 
+@pytest.fixture(scope="module")
+async def quiet(house):
+    """Whatever earlier stories set going has ended: nobody did anything for two seconds."""
+    seen, still_since = await house.counts(), time.monotonic()
+
+    async def nobody_does_anything():
+        nonlocal seen, still_since
+        if (now := await house.counts()) != seen:
+            seen, still_since = now, time.monotonic()
+        return time.monotonic() - still_since > 2
+
+    await eventually(nobody_does_anything, "earlier stories have ended")
+
+
 @pytest.fixture
-async def unchanged(house):
+async def unchanged(house, quiet):
     """No vendor did anything and no order exists that was not there before, whatever is tried."""
     before, orders = await house.counts(), await _newest(house)
     yield
