@@ -161,7 +161,8 @@ async def _drop(receive: Receive) -> None:
     """Read a request to its end, to silence, or until it is too much."""
     dropped = 0
     while dropped < _LINGER_BYTES:
-        message = await asyncio.wait_for(receive(), _SILENCE_SECONDS)
+        async with asyncio.timeout(_SILENCE_SECONDS):
+            message = await receive()
         dropped += len(message.get("body", b""))
         if message["type"] != "http.request" or not message.get("more_body", False):
             return

@@ -16,6 +16,7 @@ from gateway.config import Window
 from gateway.policies.idempotency import Claimed
 from gateway.policies.quota import Spent
 from gateway.records import Records
+from runtime.tasks import CancelledAsAsked
 
 _PATIENCE_SECONDS: Final = 0.08
 """How long Redis may say nothing to anybody before it is taken for gone."""
@@ -239,15 +240,16 @@ class SharedState:
         """Run a script on keys of ours; None when Redis is gone or the keys are not ours."""
         if self._client is None or self._gone:
             return None
-        try:
-            async with _Patience(lambda: self._heard):
-                answer = await self._script(script)(keys=keys, args=arguments)
-        except Exception as error:  # noqa: BLE001  dead, hung, read-only or full: all are "gone"
-            if "WRONGTYPE" in str(error):  # a script names its own line before it
-                await self._cleared(keys)
-            else:
-                self._lost(error)
-            return None
+        with CancelledAsAsked():
+            try:
+                async with _Patience(lambda: self._heard):
+                    answer = await self._script(script)(keys=keys, args=arguments)
+            except Exception as error:  # noqa: BLE001  dead, hung, read-only or full: all are "gone"
+                if "WRONGTYPE" in str(error):  # a script names its own line before it
+                    await self._cleared(keys)
+                else:
+                    self._lost(error)
+                return None
         self._heard = asyncio.get_running_loop().time()
         return answer
 
@@ -270,12 +272,13 @@ class SharedState:
         """Try until Redis takes a write again."""
         for seconds in chain(_AGAIN_SECONDS, repeat(_AGAIN_SECONDS[-1])):
             await asyncio.sleep(seconds)
-            try:
-                async with _Patience(lambda: self._heard):
-                    await self._script(PULSE)(keys=[_PULSE_KEY], args=[])
-                await self._warm()
-            except Exception:  # noqa: BLE001, S112  as in `run`; said once, when it was lost
-                continue
+            with CancelledAsAsked():
+                try:
+                    async with _Patience(lambda: self._heard):
+                        await self._script(PULSE)(keys=[_PULSE_KEY], args=[])
+                    await self._warm()
+                except Exception:  # noqa: BLE001, S112  as in `run`; said once, when it was lost
+                    continue
             self._gone = False
             self._records.event("shared_state_regained")
             return

@@ -19,7 +19,8 @@ from pyreqwest.exceptions import (
 from pyreqwest.request import RequestBuilder
 
 from contracts.outcomes import CallFailedError, Malformed, Unavailable
-from runtime.http.ends import CancelledAsAsked, was_never_sent
+from runtime.http.ends import was_never_sent
+from runtime.tasks import CancelledAsAsked
 from runtime.tracing import Tracing
 
 __all__ = ["HttpAnswer", "HttpClient", "HttpSettings", "decode"]

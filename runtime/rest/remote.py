@@ -20,7 +20,8 @@ from contracts.outcomes import CallFailedError, Malformed, Unavailable, from_pro
 from contracts.ports.binding import BoundOperation, Reply, operations
 from contracts.problems import ProblemError, parse, refuse
 from contracts.versions import ApiVersion
-from runtime.http.ends import CancelledAsAsked, was_never_sent
+from runtime.http.ends import was_never_sent
+from runtime.tasks import CancelledAsAsked
 
 _FIRST_ERROR: Final = 400
 

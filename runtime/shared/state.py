@@ -11,6 +11,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from runtime.clock import Clock
+from runtime.tasks import CancelledAsAsked
 
 __all__ = ["LEFT_ALONE_SECONDS", "SharedState"]
 
@@ -82,14 +83,15 @@ class SharedState:
         """
         if self._client is None or self._clock.monotonic() < self._away_until:
             return None
-        try:
-            answer = await self._script(script)(keys=keys, args=arguments)
-        except Exception as error:  # noqa: BLE001  # dead, hung, read-only, full, wrong type: all are "gone"
-            self._away_until = self._clock.monotonic() + LEFT_ALONE_SECONDS
-            if not self._gone:
-                self._gone = True
-                log.warning("shared_state_lost", extra={"error": type(error).__name__})
-            return None
+        with CancelledAsAsked():
+            try:
+                answer = await self._script(script)(keys=keys, args=arguments)
+            except Exception as error:  # noqa: BLE001  # dead, hung, read-only, full, wrong type: all are "gone"
+                self._away_until = self._clock.monotonic() + LEFT_ALONE_SECONDS
+                if not self._gone:
+                    self._gone = True
+                    log.warning("shared_state_lost", extra={"error": type(error).__name__})
+                return None
         if self._gone:
             self._gone = False
             log.warning("shared_state_regained")

