@@ -53,6 +53,11 @@ class _LaneWork:
         """How many more leases are wanted: enough that no slot idles between two look-ups."""
         return 2 * self.limit - self.running - self.promised - len(self.waiting)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether there is so much room that a look is worth its while."""
+        return 2 * self.room >= self.limit
+
 
 class Worker:
     """Advances the processes of one journal, several lanes beside each other.
@@ -181,6 +186,8 @@ class Worker:
         work.promised -= 1
         if held is not None:
             self._take(held)
+        else:
+            self._look_if_there_is_room(work)
 
     @property
     def lease(self) -> timedelta:
@@ -210,9 +217,7 @@ class Worker:
     async def _look(self) -> float:
         """Lease what is due; answer how many seconds there is nothing to look for."""
         looked = {
-            int(lane): work
-            for lane, work in self._lanes.items()
-            if work.hungry and 2 * work.room >= work.limit
+            int(lane): work for lane, work in self._lanes.items() if work.hungry and work.has_room
         }
         now = self._clock.now()
         longest = LONGEST_SLEEP
@@ -328,8 +333,11 @@ class Worker:
             self._tasks.pop(process_id, None)
             work.running -= 1
             self._pump(work)
-            if work.hungry and 2 * work.room >= work.limit:
-                self._wakeup.set()
+            self._look_if_there_is_room(work)
+
+    def _look_if_there_is_room(self, work: _LaneWork) -> None:
+        if work.hungry and work.has_room:
+            self._wakeup.set()
 
     async def _stumble(self, held: Held, failure: Exception) -> None:
         try:

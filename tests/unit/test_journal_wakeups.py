@@ -119,3 +119,19 @@ async def given_up(asked):
     await asyncio.gather(task, return_exceptions=True)
     assert task.cancelled()
     await asyncio.sleep(0.1)
+
+
+async def test_room_that_was_kept_for_nobody_is_used_at_once(tmp_path):
+    """An order found no room, as it was promised to two others that came to nothing."""
+    async with an_open_store(f"sqlite:///{tmp_path}/journal.db") as store:
+        journal = a_journal(store, [twice(timedelta(0))], clock=RunningClock())
+        worker = Worker(journal, concurrency={Lane.CAPTURE: 1})
+        await worker.start()
+        assert [worker.promise(Lane.CAPTURE) for _ in range(3)] == [True, True, False]
+        waiting = await journal.accept(started("waiting", Lane.CAPTURE))
+        await asyncio.sleep(0.05)
+        for _ in range(2):
+            worker.keep_promise(None, Lane.CAPTURE)
+        end = await journal.wait_for(waiting.process_id, {"over"}, SOON)
+        await worker.drain(timedelta(seconds=1))
+    assert end.state == "over"
