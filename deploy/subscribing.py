@@ -20,6 +20,7 @@ from contracts.outcomes import CallFailedError
 from contracts.ports.accounts import Accounts, Renewal, Renewed, SystemName
 from contracts.ports.binding import RawRequest
 from process_apis.propagation.watching import Notes
+from runtime.store.faults import StoreUnavailable
 from system_apis.erp.business_central.connector import BusinessCentral
 from system_apis.wms.shiphero import notifications as shiphero
 from system_apis.wms.shiphero.connector import ShipHero
@@ -29,7 +30,9 @@ __all__ = ["Subscriptions", "VendorSubscriptions", "WarehouseSecrets"]
 log = logging.getLogger("crossdock.notifications")
 
 _FIRST_PAUSE: Final = 1.0
-_LONGEST_PAUSE: Final = 3_600.0
+_LONGEST_PAUSE: Final = 60.0
+"""Seconds between two attempts: meanwhile what changes is found by looking only."""
+_SEEN_TO_EVERY: Final = 3_600.0
 """Seconds; a subscription lives three days, and one bad answer of ours ends it."""
 _MOST_SECRETS: Final = 12
 _SECRETS: Final = ("webhook-secrets", "shiphero")
@@ -126,15 +129,22 @@ class Subscriptions:
 
     async def run(self) -> None:
         """Subscribe, and see to it every hour; a vendor that does not answer is asked again."""
-        pause = _FIRST_PAUSE
+        await asyncio.gather(*(self._keep(system) for system in _TOLD_BY))
+
+    async def _keep(self, system: SystemName) -> None:
+        pause, anew = _FIRST_PAUSE, False
         while True:
             await asyncio.sleep(pause)
             try:
-                made = sum([await self._renew(system, anew=False) for system in _TOLD_BY])
+                made = await self._renew(system, anew=anew)
             except CallFailedError as failed:
-                pause = min(pause * 2, _LONGEST_PAUSE)
                 failure = type(failed.failure).__name__
-                log.warning("not_subscribed", extra={"failure": failure, "again_in": pause})
+            except StoreUnavailable:
+                failure, anew = "store", True  # what the vendor shows once was not kept
             else:
-                pause = _LONGEST_PAUSE
-                log.info("subscribed", extra={"made": made})
+                pause, anew = _SEEN_TO_EVERY, False
+                log.info("subscribed", extra={"system": system, "made": made})
+                continue
+            pause = min(pause * 2, _LONGEST_PAUSE)
+            said = {"system": system, "failure": failure, "again_in": pause}
+            log.warning("not_subscribed", extra=said)
