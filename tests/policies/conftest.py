@@ -347,6 +347,25 @@ class World:
         await self.gateway(scope, receive, send)
         return Told(told)
 
+    def building(self, config: GatewayConfig | None = None) -> Callable[[Any], Gateway]:
+        """Build another gateway around the same tier and keep, as a reload does."""
+
+        def build(lasting: Any) -> Gateway:
+            return build_gateway(
+                [a_document()],
+                config or a_config(),
+                {"sales/v1": self.tier},
+                self.keep,
+                records=self.records,
+                data=self.data,
+                clock=self.clock,
+                chance=random.Random(8),
+                fetch=unreachable,
+                lasting=lasting,
+            )
+
+        return build
+
     async def token(self, client: str = "crm", scope: str | None = None) -> str:
         """Get a token the way a client does."""
         told = await self.ask_token(client, f"{client}-dev-secret", scope)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -11,32 +10,11 @@ from pathlib import Path
 import pytest
 
 from gateway.config import Plan, ShieldSettings, Window
-from gateway.gateway import build_gateway
 from gateway.resilience import ShedSettings
 from tests.serving import free_port
 
 ROOT = str(Path(__file__).resolve().parents[2])
 pytestmark = pytest.mark.anyio
-
-
-def building(w, world, **changes):
-    """Build around the same tier and keep, as a deployment does."""
-
-    def build(lasting):
-        return build_gateway(
-            [changes.pop("document", None) or world.document()],
-            world.config(**changes),
-            {"sales/v1": w.tier},
-            w.keep,
-            records=w.records,
-            data=w.data,
-            clock=w.clock,
-            chance=random.Random(8),
-            fetch=lambda url: None,
-            lasting=lasting,
-        )
-
-    return build
 
 
 def told(w):
@@ -49,7 +27,7 @@ async def test_the_next_call_is_answered_under_the_new_configuration(world):
     assert (await w.call("GET", "/sales/v1/orders", token=token)).header("ratelimit") is None
     plan = Plan(reads=(Window(quota=5, seconds=60),))
 
-    assert await w.gateway.reload(building(w, world, plans={"standard": plan}))
+    assert await w.gateway.reload(w.building(world.config(plans={"standard": plan})))
     assert (await w.call("GET", "/sales/v1/orders", token=token)).header("ratelimit") is not None
     assert told(w) == ["configuration_taken_over"]
 
@@ -62,7 +40,7 @@ async def test_a_call_under_way_ends_under_the_configuration_it_began_with(world
     await asyncio.sleep(0.05)
     old = w.gateway.served
 
-    assert await w.gateway.reload(building(w, world))
+    assert await w.gateway.reload(w.building())
     assert old.in_flight == 1
     assert (await running).status == 201
     assert old.in_flight == w.gateway.served.in_flight == w.gateway.in_flight == 0
@@ -75,7 +53,7 @@ async def test_a_repeated_key_finds_the_first_call_across_a_reload(world):
     w.tier.delay = 0.2
     running = asyncio.create_task(w.order("INV-1", token))
     await asyncio.sleep(0.05)
-    await w.gateway.reload(building(w, world))
+    await w.gateway.reload(w.building())
     repeat = await w.order("INV-1", token)
 
     assert (repeat.status, repeat.body) == (201, (await running).body)
@@ -89,7 +67,7 @@ async def test_nobodys_quota_begins_anew(world):
     statuses = []
     for _ in range(3):
         statuses.append((await w.call("GET", "/sales/v1/orders", token=token)).status)
-        await w.gateway.reload(building(w, world, plans=plans))
+        await w.gateway.reload(w.building(world.config(plans=plans)))
     statuses.append((await w.call("GET", "/sales/v1/orders", token=token)).status)
 
     assert statuses == [200, 200, 200, 429]
@@ -104,7 +82,7 @@ async def test_a_faulty_configuration_is_refused_with_every_fault_and_the_old_on
         "gateway": {"instances": 4, "shield": ShieldSettings(longest_budget_ms=10)},
     }
 
-    assert not await w.gateway.reload(building(w, world, **absurd))
+    assert not await w.gateway.reload(w.building(world.config(**absurd)))
     faults = [fields for name, fields in w.records.events if name == "configuration_fault_found"]
     assert {"plans.standard.reads"} < {each["place"] for each in faults}
     assert all(each["allowed"] and each["remedy"] for each in faults)
@@ -121,12 +99,12 @@ async def test_a_refused_configuration_leaves_places_and_limits_as_they_were(wor
     w = await world(config=world.config(gateway={"shield": ShieldSettings(concurrency=3)}))
     token = await w.token()
     other = {"shield": ShieldSettings(concurrency=99), "shed": ShedSettings(least=9, first=1)}
-    assert not await w.gateway.reload(building(w, world, gateway=other))
+    assert not await w.gateway.reload(w.building(world.config(gateway=other)))
     places = {each.places for each in w.gateway.lasting.standing.bulkheads.values()}
     assert (places, w.gateway.lasting.limits["process"].limit) == ({3}, 1_024)
 
     good = {"shield": ShieldSettings(concurrency=5), "shed": ShedSettings(most=1_024)}
-    assert await w.gateway.reload(building(w, world, gateway=good))
+    assert await w.gateway.reload(w.building(world.config(gateway=good)))
     assert {each.places for each in w.gateway.lasting.standing.bulkheads.values()} == {5}
     assert (await w.call("GET", "/sales/v1/orders", token=token)).status == 200
 
@@ -138,7 +116,7 @@ async def test_a_configuration_that_cannot_be_provisioned_gives_back_what_it_had
     closed = []
 
     def build(lasting):
-        gateway = building(w, world)(lasting)
+        gateway = w.building()(lasting)
 
         class Broken:
             name = "broken"
@@ -174,7 +152,7 @@ async def test_a_hundred_reloads_under_load_lose_no_call(world):
 
     calling = [asyncio.create_task(call_on()) for _ in range(4)]
     for _ in range(20):
-        assert await w.gateway.reload(building(w, world))
+        assert await w.gateway.reload(w.building())
         await asyncio.sleep(0)
     await asyncio.gather(*calling)
 

@@ -2,12 +2,10 @@
 
 import asyncio
 import contextlib
-import random
 
 import pytest
 
 from gateway.config import Client, Plan, Window, hashed
-from gateway.gateway import build_gateway
 from gateway.house import FIRST_SEGMENTS
 from gateway.resilience import ContractGuardSettings
 from gateway.services import Service as Section
@@ -356,24 +354,6 @@ async def test_its_contract_is_shown_where_the_section_says_so(carrier):
     assert "http://127.0.0.1:8080/parcels" in {each["anchor"] for each in catalog}
 
 
-def building(w, world, config):
-    def build(lasting):
-        return build_gateway(
-            [world.document()],
-            config,
-            {"sales/v1": w.tier},
-            w.keep,
-            records=w.records,
-            data=w.data,
-            clock=w.clock,
-            chance=random.Random(8),
-            fetch=lambda url: None,
-            lasting=lasting,
-        )
-
-    return build
-
-
 async def test_a_reload_adds_changes_and_removes_a_service(carrier, world):
     w = await world(config=a_config(world, None))
     token = None
@@ -383,13 +363,13 @@ async def test_a_reload_adds_changes_and_removes_a_service(carrier, world):
 
     assert await status() == 404
     section = carrier.section()
-    assert await w.gateway.reload(building(w, world, a_config(world, section)))
+    assert await w.gateway.reload(w.building(a_config(world, section)))
     token = await w.token("shop")
     assert await status() == 200
     moved = carrier.section(prefix="/north", scopes=("parcels:use", "orders:write"))
-    assert await w.gateway.reload(building(w, world, a_config(world, moved)))
+    assert await w.gateway.reload(w.building(a_config(world, moved)))
     assert (await status(), await status("/north/status")) == (404, 403)
-    assert await w.gateway.reload(building(w, world, a_config(world, None)))
+    assert await w.gateway.reload(w.building(a_config(world, None)))
     assert await status("/north/status") == 404
 
 
@@ -399,7 +379,7 @@ async def test_a_service_that_stays_the_same_keeps_its_connections_over_a_reload
     for _ in range(3):
         assert (await w.call("GET", "/parcels/status", token=token)).status == 200
         config = a_config(world, carrier.section(budget_ms=5_000))
-        assert await w.gateway.reload(building(w, world, config))
+        assert await w.gateway.reload(w.building(config))
 
     assert w.service.connections == 1
 
@@ -411,7 +391,7 @@ async def test_a_reload_with_a_faulty_contract_is_refused_and_the_last_good_one_
     token = await w.token("shop")
     faulty = a_config(world, carrier.section({"readStatus": {"limit": "none"}}, url="http://a:9"))
 
-    assert not await w.gateway.reload(building(w, world, faulty))
+    assert not await w.gateway.reload(w.building(faulty))
     [fault] = [said for name, said in w.records.events if name == "configuration_fault_found"]
     assert fault["place"].endswith("#/paths/~1status/get/x-crossdock/limit")
     assert (await w.call("GET", "/parcels/status", token=token)).status == 200

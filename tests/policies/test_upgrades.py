@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import random
 
 import msgspec
 import pytest
@@ -12,7 +11,6 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.config import Client, Plan, Window, hashed
-from gateway.gateway import build_gateway
 from gateway.resilience import UpgradeSettings
 from gateway.server import listener
 from gateway.services import Service as Section
@@ -416,33 +414,13 @@ async def test_a_call_without_upgrade_is_an_ordinary_get(line):
     assert at.records[0].reason != "upgraded"
 
 
-def building(at, world, config):
-    w = at.w
-
-    def build(lasting):
-        return build_gateway(
-            [world.document()],
-            config,
-            {"sales/v1": w.tier},
-            w.keep,
-            records=w.records,
-            data=w.data,
-            clock=w.clock,
-            chance=random.Random(8),
-            fetch=lambda url: None,
-            lasting=lasting,
-        )
-
-    return build
-
-
 async def test_a_new_configuration_has_everybody_come_again_under_it(line, world, tmp_path):
     """An old connection would go on under scopes and limits that are no more."""
     at = await line()
     connection = await at.opened()
     section = a_section(tmp_path, at.w.address, scopes=("parcels:use", "orders:write"))
 
-    assert await at.w.gateway.reload(building(at, world, a_config(world, section)))
+    assert await at.w.gateway.reload(at.w.building(a_config(world, section)))
     assert await closed(connection) == (1012, "the configuration has changed")
     assert await at.refused() == (403, "insufficient-scope")
 
@@ -452,7 +430,7 @@ async def test_a_reload_cannot_begin_to_offer_upgrades(line, world, tmp_path):
     at = await line(websockets=())
     section = a_section(tmp_path, at.w.address)
 
-    assert not await at.w.gateway.reload(building(at, world, a_config(world, section)))
+    assert not await at.w.gateway.reload(at.w.building(a_config(world, section)))
     [fault] = [said for name, said in at.w.records.events if name == "configuration_fault_found"]
     assert fault["place"] == "services"
     assert "Start the gateway anew" in fault["remedy"]
