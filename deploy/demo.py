@@ -300,14 +300,19 @@ def _acts(reference: str) -> tuple[tuple[str, str, str, dict[str, Any], str, _Re
     finance = "/business_central/_sandbox"
     return (
         ("shipped", "The warehouse packs and ships it", "/_sandbox/warehouse/ship",
-         {"orderNumber": reference}, "The ERP posts the shipment",
-         lambda order: bool(order["fulfilment"] == "shipped")),
+         {"orderNumber": reference}, "The ERP posts the shipment", _is_posted),
         ("invoiced", "Finance bills it", f"{finance}/invoices", {"order": reference},
          "The invoice is seen", lambda order: bool(order["billing"] in {"invoiced", "paid"})),
         ("paid", "The customer pays", f"{finance}/payments", {"invoice": reference},
          "The money is seen, and the order is closed",
          lambda order: bool(order["billing"] == "paid")),
     )  # fmt: skip
+
+
+def _is_posted(order: dict[str, Any]) -> bool:
+    """Tell whether finance has something to bill: goods that left are posted a moment later."""
+    posted = [each.get("erpNumber") for each in order["shipments"]]
+    return order["fulfilment"] == "shipped" and bool(posted) and all(posted)
 
 
 def _where(order: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from pyreqwest.client import ClientBuilder
 
+from deploy import demo
 from tests.serving import free_port
 
 pytestmark = pytest.mark.anyio
@@ -139,3 +140,21 @@ async def test_a_port_in_use_is_refused_before_anything_starts(machine):
     assert machine.up.returncode == 1
     assert f"Port {machine.port} is in use" in err.decode()
     assert not await machine.sandbox_lives()
+
+
+@pytest.mark.parametrize(
+    ("fulfilment", "erp_numbers", "posted"),
+    [
+        ("released", [], False),
+        ("shipped", [], False),
+        ("shipped", [None], False),
+        ("partially-shipped", ["S1"], False),
+        ("shipped", ["S1", None], False),
+        ("shipped", ["S1", "S2"], True),
+    ],
+)
+def test_an_order_is_billed_once_the_erp_has_posted_all_of_it(fulfilment, erp_numbers, posted):
+    """Goods show as shipped some milliseconds before finance has anything to bill."""
+    shipments = [{"erpNumber": number} if number else {} for number in erp_numbers]
+
+    assert demo._is_posted({"fulfilment": fulfilment, "shipments": shipments}) is posted
