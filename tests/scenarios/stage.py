@@ -23,11 +23,8 @@ Found = TypeVar("Found")
 
 WRITE_TIMEOUT = 1.0
 """Seconds a configured system waits for a vendor's answer to a write."""
-SETTLED = 60.0
-"""Seconds a story waits for something that must happen; on a quiet machine all take under one.
-
-Twice what the slowest backstop takes: a message that was shed is made up for within 30.
-"""
+SETTLED = 20.0
+"""Seconds a story waits for something that must happen; on a quiet machine all take under one."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,6 +192,31 @@ class Outside(Stage):
             return await self.order(reference)
 
         return await eventually(stands, f"{reference} reaches {states}", otherwise=where)
+
+    async def posted(self, reference: str) -> None:
+        """Wait until all of an order has left and the ERP has posted it: then it can be billed."""
+
+        async def stands() -> bool:
+            order = await self.order(reference)
+            posted = [each["erpNumber"] for each in order["shipments"]] if order else []
+            return bool(posted) and all(posted) and order["fulfilment"] == "shipped"
+
+        async def where() -> object:
+            return await self.order(reference)
+
+        await eventually(stands, f"{reference} is posted", otherwise=where)
+
+    async def still(self) -> None:
+        """Wait until no vendor has done anything for two seconds: what was set going has ended."""
+        seen, since = await self.counts(), time.monotonic()
+
+        async def nobody_does_anything() -> bool:
+            nonlocal seen, since
+            if (now := await self.counts()) != seen:
+                seen, since = now, time.monotonic()
+            return time.monotonic() - since > 2
+
+        await eventually(nobody_does_anything, "nobody does anything any more")
 
     async def operates(self, path: str, body: Any = None, *, key: str = "") -> Answer:
         """Call operations/v1 as the operator."""

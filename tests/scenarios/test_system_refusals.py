@@ -1,7 +1,6 @@
 """Everything that cannot be accepted is refused in its own words, and nothing has changed."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -14,16 +13,8 @@ ORDERS = "/sales/v1/orders"
 
 @pytest.fixture(scope="module")
 async def quiet(house):
-    """Whatever earlier stories set going has ended: nobody did anything for two seconds."""
-    seen, still_since = await house.counts(), time.monotonic()
-
-    async def nobody_does_anything():
-        nonlocal seen, still_since
-        if (now := await house.counts()) != seen:
-            seen, still_since = now, time.monotonic()
-        return time.monotonic() - still_since > 2
-
-    await eventually(nobody_does_anything, "earlier stories have ended")
+    """Whatever earlier stories set going has ended."""
+    await house.still()
 
 
 @pytest.fixture
