@@ -24,6 +24,8 @@ class Book(msgspec.Struct):
     repeated: int = 0
     refused: int = 0
     told_to_close: int = 0
+    reading: int = 0
+    """Answers whose head has come, and not all of their body."""
     failures: list[str] = []
     writes: dict[str, bytes] = {}
     """The answer to each key."""
@@ -92,7 +94,11 @@ class KeepAlive:
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise BeforeAnyByteError from error
         head = (first + await reader.readuntil(b"\r\n\r\n")).lower()
-        body = await _body(reader, head)
+        self._book.reading += 1
+        try:
+            body = await _body(reader, head)
+        finally:
+            self._book.reading -= 1
         if b"\r\nconnection: close" in head:
             self._book.told_to_close += 1
             self._hang_up()

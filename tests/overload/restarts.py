@@ -164,6 +164,13 @@ async def _loaded(port: int, book: Book, seed: int) -> AsyncIterator[None]:
         await asyncio.gather(*calling)
 
 
+async def _in_the_middle(book: Book) -> None:
+    """Wait until an answer has begun to arrive and not ended: an end now would break it off."""
+    async with asyncio.timeout(30):
+        while not book.reading:  # noqa: ASYNC110  clients tell nobody of each chunk
+            await asyncio.sleep(0.001)
+
+
 async def restarted(folder: Path, *, restarts: int, seed: int, defect: str | None = None) -> Seen:
     """Restart so many times under load; tell what everybody saw."""
     chance = random.Random(f"faults{seed}")
@@ -178,6 +185,7 @@ async def restarted(folder: Path, *, restarts: int, seed: int, defect: str | Non
             await asyncio.sleep(0.3)
             before = book.answered
             for _ in range(restarts):
+                await _in_the_middle(book)
                 unclean += await gateway.stop() != 0
                 await gateway.start()
                 await asyncio.sleep(0.2 + 0.5 * chance.random())
