@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -26,6 +26,9 @@ POINTS = (
     "during_takeover", "before_delivery", "after_delivery", "before_signal_commit",
     "after_signal_commit", "before_incident_commit", "during_recovery",
 )  # fmt: skip
+KILLS: Mapping[Size, int] = {"smoke": 20, "full": 500}
+TIMES: Mapping[Size, int] = {"smoke": 1, "full": 25}
+"""For each store; the two together make 1,000 kills, and 50 at each point."""
 SOUND = ("-m", "deploy.cli", "up", "--no-sandbox")
 SETTLE = 30.0
 """Seconds after the last restart by which every acknowledged order must be done (I3)."""
@@ -86,21 +89,20 @@ async def kill_at_random(
 
 async def kill_at_points(
     folder: Path,
-    points: Sequence[str],
+    points: Mapping[str, int],
     *,
-    times: int,
     seed: int,
     store: Store = "sqlite",
     launcher: Sequence[str] = SOUND,
     settle: float = SETTLE,
 ) -> Run:
-    """Let a process kill itself at each named point until it has done so `times`; then judge."""
+    """Let a process kill itself at each named point as often as said; then judge."""
     workers = 0 if store == "sqlite" else 1
     async with staged(folder, launcher=launcher, store=store, workers=workers) as stage:
         async with loaded(stage, seed, 4) as (caller, books):
             in_flight, slowest, died = 0, 0.0, Counter[str]()
             warehouse = asyncio.create_task(_keep_shipping(stage, books))
-            for point in points:
+            for point, times in points.items():
                 for n in range(MOST_TRIES * times):
                     died[point] += await _dies_at(stage, point, 1 + n % 3)
                     in_flight += caller.in_flight > 0
@@ -214,30 +216,27 @@ def _seen(
 
 async def on_sqlite(folder: Path, *, size: Size, seed: int) -> list[Result]:
     """The whole campaign, with one process that has its store to itself."""
-    return [await _run(folder, "sqlite", POINTS, size=size, seed=seed)]
+    times = TIMES[size]
+    points = {**dict.fromkeys(POINTS, times), "during_recovery": 2 * times}
+    return [await _run(folder, "sqlite", points, size=size, seed=seed)]
 
 
 async def on_postgresql(folder: Path, *, size: Size, seed: int) -> list[Result]:
     """The whole campaign, with workers beside the system, which therefore recovers nothing."""
-    points = [point for point in POINTS if point != "during_recovery"]
+    points = dict.fromkeys(POINTS, TIMES[size])
+    del points["during_recovery"]
     return [await _run(folder, "postgresql", points, size=size, seed=seed)]
 
 
 async def _run(
-    folder: Path, store: Store, points: Sequence[str], *, size: Size, seed: int
+    folder: Path, store: Store, points: Mapping[str, int], *, size: Size, seed: int
 ) -> Result:
-    """Kill at random and at every point, and see the planted defects.
-
-    The two stores together make the full size: 1,000 kills, and every point 50 times.
-    """
-    kills, times = (500, 25) if size == "full" else (20, 1)
+    """Kill at random and at every point, and see the planted defects."""
     watch = Stopwatch()
     random_kills = await kill_at_random(
-        _made(folder / "random"), kills=kills, seed=seed, store=store
+        _made(folder / "random"), kills=KILLS[size], seed=seed, store=store
     )
-    at_points = await kill_at_points(
-        _made(folder / "points"), points, times=times, seed=seed, store=store
-    )
+    at_points = await kill_at_points(_made(folder / "points"), points, seed=seed, store=store)
     defects = await _defects(folder / "defects", seed, store)
     return whole(
         _result(store, size, seed, random_kills, at_points), defects=defects, seconds=watch.seconds
@@ -247,7 +246,7 @@ async def _run(
 async def _defects(folder: Path, seed: int, store: Store) -> dict[str, bool]:
     """Each planted defect must be seen, or the campaign is worth nothing."""
     careless = await kill_at_points(
-        _made(folder / "careless"), ["after_effect"], times=4, seed=seed, store=store,
+        _made(folder / "careless"), {"after_effect": 4}, seed=seed, store=store,
         launcher=("-m", "tests.crash.launch", "careless-connector"), settle=SEEN,
     )  # fmt: skip
     hasty = await kill_at_random(

@@ -18,7 +18,7 @@ async def test_forty_kills_lose_and_double_nothing(tmp_path, store, kills):
 
 async def test_killed_between_the_erp_and_the_journal_it_looks_before_it_creates_again(tmp_path):
     """The point at which a careless integration doubles an order."""
-    run = await kill_at_points(tmp_path, ["after_effect"], times=3, seed=7)
+    run = await kill_at_points(tmp_path, {"after_effect": 3}, seed=7)
 
     assert run.kills["after_effect"], "the point was never passed"
     assert run.counts, run
@@ -28,9 +28,7 @@ async def test_killed_between_the_erp_and_the_journal_it_looks_before_it_creates
 async def test_the_campaign_catches_a_connector_that_does_not_look_first(tmp_path):
     """Planted defect: the second try creates without a look-up. The oracle must see the double."""
     launcher = ("-m", "tests.crash.launch", "careless-connector")
-    run = await kill_at_points(
-        tmp_path, ["after_effect"], times=3, seed=7, launcher=launcher, settle=6.0
-    )
+    run = await kill_at_points(tmp_path, {"after_effect": 3}, seed=7, launcher=launcher, settle=6.0)
 
     assert run.counts, run
     assert run.verdict.doubled, run
