@@ -132,17 +132,21 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     most_trials_at_once: int
     failed_trials: int
     reached_after_trip: int
-    """The most calls that reached the dead upstream in one opening, beyond those under way."""
+    """The most calls that reached the dead upstream in one opening, beyond those under way.
+
+    One may: the trial that is due where the machine was so slow that the circuit's time was over.
+    """
     healthy_refused: int
     not_closed: int
 
     @property
     def clean(self) -> bool:
-        """Exactly one trial for each half-open; the well upstream never refused."""
+        """Exactly one trial for each half-open; no other call is lost on the dead or the well."""
         return (
             self.openings > 0
             and self.trials == self.openings + self.failed_trials
             and self.most_trials_at_once == 1
+            and self.reached_after_trip <= 1
             and not self.healthy_refused
             and not self.not_closed
         )

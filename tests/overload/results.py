@@ -85,6 +85,9 @@ async def circuits(folder: Path, *, size: Size, seed: int) -> list[Result]:
         violations={
             "one trial each": [f"{found.trials} for {trials}"] if found.trials != trials else [],
             "one at once": _if(found.most_trials_at_once != 1, str(found.most_trials_at_once)),
+            "nothing else reaches it": _if(
+                found.reached_after_trip > 1, str(found.reached_after_trip)
+            ),
             "a healthy one never refused": _if(found.healthy_refused, str(found.healthy_refused)),
             "closed again": _if(found.not_closed, str(found.not_closed)),
         },

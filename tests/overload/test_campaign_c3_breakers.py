@@ -72,7 +72,6 @@ async def test_four_gateways_make_one_trial_for_each_half_open(tmp_path):
     found = await run(tmp_path, openings=6, seed=5)
 
     assert found.clean, found
-    assert found.reached_after_trip == 0
 
 
 async def test_the_campaign_catches_gateways_that_try_without_a_permit(tmp_path):
