@@ -116,7 +116,9 @@ async def test_credits_are_spent_to_the_last_and_no_throttle_is_drawn():
         assert vendors.sandbox.context.limits.throttles() == {}
         bucket = vendors.sandbox.vendors.mounted["shiphero"]._bucket
         (standing,) = vendors.broker.standing()
-        assert standing.credits_left == pytest.approx(bucket.remaining(), abs=10)
+        # what was restored while the last answer was on its way is not counted yet
+        under_way = 1.0 * allowance.bucket.restore
+        assert bucket.remaining() - under_way <= standing.credits_left <= bucket.remaining() + 10
 
 
 async def test_an_outage_of_the_warehouse_says_that_nothing_happened_once_the_circuit_is_open(
