@@ -6,7 +6,8 @@ One core for the program under test, another for the load and the backend; the p
 in every round, in an order that changes, so that whoever else uses the machine slows all of them.
 HAProxy verifies the same RS256 token and counts each consumer's calls; nginx knows no JWT and only
 limits and forwards. Figures are medians over the rounds; the ratios are of the same round. CPU
-a call is the steadier figure on a machine that is shared.
+a call is the steadier figure on a machine that is shared. At half of what the gateway can do, calls
+come one by one: what it costs to wake a thread is shared by none, so a call costs more.
 """
 
 import argparse
@@ -46,6 +47,8 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     turns: Mapping[str, Sequence[Turn]]
     latencies: Mapping[str, Sequence[Latencies]]
+    at_half: Mapping[str, Sequence[Turn]]
+    """What each did while the latencies were taken."""
 
     def median(self, name: str, what: Figure) -> float:
         """The median of a figure over the rounds."""
@@ -83,18 +86,24 @@ def compared(found: Programs, *, rounds: int, seconds: float) -> Compared:
             rate = 0.5 * statistics.median(each.a_second for each in turns["full"])
             paced = {"full": running["full"], "haproxy": running["haproxy"], "backend": backend}
             latencies: dict[str, list[Latencies]] = {name: [] for name in paced}
+            at_half: dict[str, list[Turn]] = {name: [] for name in paced}
             for turn in range(rounds):
                 for name in random.Random(turn).sample(list(paced), len(paced)):
+                    before = paced[name].cpu_seconds
                     measured = at_a_rate(
                         paced[name].url, bench.key.token, core=bench.around, rate=rate,
                         seconds=seconds,
                     )  # fmt: skip
                     latencies[name].append(measured)
+                    spent, calls = paced[name].cpu_seconds - before, measured.a_second * seconds
+                    at_half[name].append(
+                        Turn(calls=round(calls), seconds=seconds, cpu_seconds=spent)
+                    )
         finally:
             bench.stop()
     return Compared(
         versions=_versions(found), load_average=os.getloadavg(), rounds=rounds, seconds=seconds,
-        turns=turns, latencies=latencies,
+        turns=turns, latencies=latencies, at_half=at_half,
     )  # fmt: skip
 
 
@@ -151,9 +160,11 @@ def show(result: Compared) -> None:
     rate = statistics.median(each.a_second for each in result.latencies["full"])
     for name in ("full", "haproxy"):
         p50 = statistics.median(each.p50 for each in result.latencies[name])
+        cpu = statistics.median(each.cpu_micros for each in result.at_half[name])
         print(
             f"  at {rate:.0f} calls/s, half of our capacity, {name} adds "
-            f"{result.added_p99(name):.2f} ms to the p99; its p50 is {p50:.2f} ms"
+            f"{result.added_p99(name):.2f} ms to the p99; its p50 is {p50:.2f} ms, "
+            f"CPU {cpu:.0f} us/call"
         )
 
 
