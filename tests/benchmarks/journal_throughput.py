@@ -12,71 +12,18 @@ import logging
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from random import Random
 from statistics import median
 
-import msgspec
-from msgspec import structs
-
-from runtime.clock import SystemClock
 from runtime.journal.accepting import NewProcess
-from runtime.journal.crash_points import CrashPoints
 from runtime.journal.journal import Journal
-from runtime.journal.process import Lifecycle, Move, ProcessType, Says, Start, Term
 from runtime.journal.tables import Tables
 from runtime.journal.worker import Worker
-from runtime.store.engine import Store
 from runtime.store.schema import entry
 from runtime.store.statements import inserting
+from tests.benchmarks.counting import STEPS, a_journal, an_order, counting
 from tests.postgres_server import a_postgresql_database
 
-STEPS = 8
 CALLERS = 64
-
-
-class Line(msgspec.Struct, frozen=True):
-    item: str
-    quantity: int
-    price: str
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    steps_done: int = 0
-    lines: tuple[Line, ...] = tuple(
-        Line(item=f"ITEM{n}", quantity=n, price="12.34") for n in range(20)
-    )
-
-
-async def count(process, context):
-    data = structs.replace(process.data, steps_done=process.data.steps_done + 1)
-    return Move(event="next", data=data, says=(Says(text="One step done."),))
-
-
-COUNTING = ProcessType(
-    name="counting",
-    version=1,
-    data_type=Order,
-    lifecycle=Lifecycle(
-        name="counting",
-        initial="s0",
-        moves={(f"s{n}", "next"): f"s{n + 1}" for n in range(STEPS)},
-        terminal=frozenset({f"s{STEPS}"}),
-    ),
-    steps={f"s{n}": count for n in range(STEPS)},
-)
-
-
-def an_order(key: str) -> Start[Order]:
-    return Start(
-        kind="counting",
-        consumer="crm",
-        operation="orders.create",
-        key=key,
-        fingerprint="body",
-        reference=key,
-        data=Order(),
-        terms=(Term(kind="po", value=key),),
-    )
 
 
 class Bare:
@@ -108,34 +55,25 @@ async def drive(amount: int, one: Callable[[int], Awaitable[object]]) -> tuple[f
 
 
 async def measure(url: str, amount: int, stored: int, *, sealing: bool) -> None:
-    store = Store(url)
-    store.open()
-    journal = Journal(
-        store=store,
-        types=[COUNTING],
-        clock=SystemClock(),
-        random=Random(),
-        node="benchmark",
-        crash_points=CrashPoints(),
-    )
-    await journal.open()
-    print(url.partition(":")[0])
-    bare = Bare(store.dialect)
-    for name in ("warm", "run"):
-        rows = [journal.intake.begin(an_order(f"{name}-bare-{n}"), None)[0] for n in range(amount)]
-        alone, _ = await drive(amount, lambda n, rows=rows: store.submit(bare, rows[n]))
-        rate, cpu = await drive(
-            amount, lambda n, name=name: journal.accept(an_order(f"{name}-{n}"))
-        )
-    print(f"  accepts {rate:,.0f}/s, {cpu:.0f} us each; {rate / alone:.2f} of the store alone")
-    await store.write(lambda c: c.exec_driver_sql("DELETE FROM process") and None)
-    await whole(journal, amount, "whole")
-    if sealing:
-        await compare_sealing(journal, amount)
-    if stored:
-        await fill(journal, bare, stored)
-        await whole(journal, amount, f"whole after {stored:,} stored")
-    store.close()
+    async with a_journal(url, kind=counting()) as journal:
+        print(url.partition(":")[0])
+        bare = Bare(journal.store.dialect)
+        for name in ("warm", "run"):
+            rows = [
+                journal.intake.begin(an_order(f"{name}-bare-{n}"), None)[0] for n in range(amount)
+            ]
+            alone, _ = await drive(amount, lambda n, rows=rows: journal.store.submit(bare, rows[n]))
+            rate, cpu = await drive(
+                amount, lambda n, name=name: journal.accept(an_order(f"{name}-{n}"))
+            )
+        print(f"  accepts {rate:,.0f}/s, {cpu:.0f} us each; {rate / alone:.2f} of the store alone")
+        await journal.store.write(lambda c: c.exec_driver_sql("DELETE FROM process") and None)
+        await whole(journal, amount, "whole")
+        if sealing:
+            await compare_sealing(journal, amount)
+        if stored:
+            await fill(journal, bare, stored)
+            await whole(journal, amount, f"whole after {stored:,} stored")
 
 
 async def compare_sealing(journal: Journal, amount: int) -> None:

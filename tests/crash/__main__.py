@@ -3,16 +3,9 @@
 One line a result; exit code 1 when one failed or proved nothing.
 """
 
-import argparse
-import asyncio
-import random
 import sys
-import tempfile
-from collections.abc import Awaitable, Callable
-from importlib import import_module
-from pathlib import Path
 
-from tests.crash.result import Result, Size, keep, shown
+from tests.crash.command import run_campaigns
 
 CAMPAIGNS = {
     "A1-sqlite": "tests.crash.kill:on_sqlite",
@@ -25,37 +18,7 @@ CAMPAIGNS = {
     "A9": "tests.crash.upgrades:run",
     "E5": "tests.crash.reconcile:run",
 }
-"""What each is run by: `run(folder, *, size, seed)`, which answers its results."""
-
-Campaign = Callable[..., Awaitable[list[Result]]]
-
-
-def main() -> int:
-    """Run what is asked for, one after the other."""
-    parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
-    parser.add_argument("campaigns", nargs="*", help=", ".join(CAMPAIGNS))
-    parser.add_argument("--size", choices=("smoke", "full"), default="smoke")
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    parser.add_argument(
-        "--keep", action="store_true", help="keep the result files in docs/campaigns"
-    )
-    asked = parser.parse_args()
-    passed = True
-    for name in asked.campaigns or CAMPAIGNS:
-        module, _, function = CAMPAIGNS[name].partition(":")
-        campaign: Campaign = getattr(import_module(module), function)
-        for result in _run(campaign, asked.size, asked.seed):
-            kept = f" -> {keep(result).name}" if asked.keep else ""
-            print(f"{result.campaign}: {result.verdict}, {result.trials} trials{kept}", flush=True)
-            print(shown(result).decode(), flush=True)
-            passed &= result.verdict == "passed"
-    return 0 if passed else 1
-
-
-def _run(campaign: Campaign, size: Size, seed: int) -> list[Result]:
-    with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(campaign(Path(folder), size=size, seed=seed))
-
+"""What each is run by."""
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_campaigns(CAMPAIGNS, prog="python -m tests.crash", about=__doc__))
