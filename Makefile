@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV_VERSION := 0.13.9
-TESTERS ?= 2
+TESTERS ?= 3
 PACKAGES := contracts runtime system_apis process_apis experience_apis gateway deploy
 
 .PHONY: run test lint bench campaigns lock setup clean
