@@ -103,15 +103,18 @@ class _Patience:
     """Waits as long as Redis is heard, and a little longer.
 
     It begins anew when another call has been answered meanwhile (this one stands in line), or when
-    it was our own event loop that stood still (the answer may lie there unread).
+    it was our own event loop that stood still (the answer may lie there unread). It ends with the
+    first of those who wait beside it: what one has found out the others need not wait for.
     """
 
-    __slots__ = ("_due", "_heard", "_loop", "_timeout", "_timer")
+    __slots__ = ("_beside", "_due", "_heard", "_loop", "_timeout", "_timer")
 
-    def __init__(self, heard: Callable[[], float]) -> None:
+    def __init__(self, heard: Callable[[], float], beside: "set[_Patience]") -> None:
         self._heard = heard
+        self._beside = beside
 
     async def __aenter__(self) -> None:
+        self._beside.add(self)
         self._loop = asyncio.get_running_loop()
         self._timeout = asyncio.timeout(None)
         await self._timeout.__aenter__()
@@ -124,7 +127,13 @@ class _Patience:
         trace: TracebackType | None,
     ) -> None:
         self._timer.cancel()
+        self._beside.discard(self)
         await self._timeout.__aexit__(kind, error, trace)
+
+    def end(self) -> None:
+        """Wait no longer."""
+        if not self._timeout.expired():
+            self._timeout.reschedule(self._loop.time())
 
     def _arm(self) -> None:
         self._due = self._loop.time() + _PATIENCE_SECONDS
@@ -136,7 +145,7 @@ class _Patience:
         if heard or now - self._due > _LATE_SECONDS:
             self._arm()
         else:
-            self._timeout.reschedule(now)
+            self.end()
 
 
 class SharedState:
@@ -149,6 +158,7 @@ class SharedState:
         self._scripts: dict[str, Any] = {}
         self._gone = False
         self._heard = float("-inf")
+        self._waiting: set[_Patience] = set()
         self._owed: dict[str, int] = {}
         self._seeking: asyncio.Task[None] | None = None
 
@@ -242,7 +252,7 @@ class SharedState:
             return None
         with CancelledAsAsked():
             try:
-                async with _Patience(lambda: self._heard):
+                async with _Patience(lambda: self._heard, self._waiting):
                     answer = await self._script(script)(keys=keys, args=arguments)
             except Exception as error:  # noqa: BLE001  dead, hung, read-only or full: all are "gone"
                 if "WRONGTYPE" in str(error):  # a script names its own line before it
@@ -265,6 +275,8 @@ class SharedState:
         if self._gone:
             return
         self._gone = True
+        for each in self._waiting:
+            each.end()
         self._records.event("shared_state_lost", error=type(error).__name__)
         self._seeking = asyncio.get_running_loop().create_task(self._seek())
 
@@ -274,7 +286,7 @@ class SharedState:
             await asyncio.sleep(seconds)
             with CancelledAsAsked():
                 try:
-                    async with _Patience(lambda: self._heard):
+                    async with _Patience(lambda: self._heard, self._waiting):
                         await self._script(PULSE)(keys=[_PULSE_KEY], args=[])
                     await self._warm()
                 except Exception:  # noqa: BLE001, S112  as in `run`; said once, when it was lost

@@ -134,6 +134,26 @@ async def test_a_loop_of_ours_that_stands_still_is_not_redis_being_gone(states):
     assert gateway._records.events == []
 
 
+async def test_what_one_call_has_found_out_the_others_do_not_wait_for(states, redis):
+    """Redis hangs; who asked last goes on when the first has given it up."""
+    (gateway,) = await states(1)
+    windows = (Window(quota=50, seconds=60),)
+    os.kill(redis.pid, signal.SIGSTOP)
+    try:
+        first = asyncio.create_task(gateway.spend("acme:reads", windows))
+        await asyncio.sleep(0.05)
+        later = [asyncio.create_task(gateway.spend("acme:reads", windows)) for _ in range(10)]
+        await first
+        for _ in range(10):  # turns of the loop, not time: each has its own way out
+            await asyncio.sleep(0)
+        ended = [each.done() for each in later]
+        assert ended == [True] * 10
+        assert [each.result() for each in later] == [None] * 10
+        assert gateway._records.events == ["shared_state_lost"]
+    finally:
+        os.kill(redis.pid, signal.SIGCONT)
+
+
 async def test_a_dear_call_counts_as_many_and_waits_until_that_many_are_free(states, clock):
     """Shared and local alike: a call of cost 3 with one left waits for the second oldest."""
     (gateway,) = await states(1)
