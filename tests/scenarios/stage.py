@@ -276,7 +276,9 @@ class Outside(Stage):
         )
         return {"authorization": f"Bearer {signed_in.json['access_token']}"}
 
-    async def crm_reached(self, reference: str, **fields: str) -> dict[str, Any]:
+    async def crm_reached(
+        self, reference: str, *, within: float = SETTLED, **fields: str
+    ) -> dict[str, Any]:
         """Wait until the CRM shows these fields of an order, and answer all of them."""
 
         async def shown() -> dict[str, Any] | None:
@@ -287,7 +289,8 @@ class Outside(Stage):
         async def where() -> object:
             return await self.crm(reference)
 
-        return await eventually(shown, f"the CRM shows {fields} of {reference}", otherwise=where)
+        what = f"the CRM shows {fields} of {reference}"
+        return await eventually(shown, what, within=within, otherwise=where)
 
     async def counts(self) -> Counter[tuple[str, str]]:
         """How often each vendor did what, all in all."""

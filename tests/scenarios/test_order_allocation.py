@@ -95,9 +95,8 @@ async def test_what_nobody_has_waits_and_goes_when_it_arrives(world):
 
 
 async def _waiting(world, reply):
-    order = await world.order(reply.body.id)
-    process = await world.journal.get(order.id)
-    return order if process.state == "backordered" else None
+    process = await world.journal.get(reply.body.id)
+    return await world.order(reply.body.id) if process.state == "backordered" else None
 
 
 async def test_an_order_of_which_nothing_is_there_waits_whole_and_is_looked_for(world):
