@@ -24,8 +24,8 @@ class Book(msgspec.Struct):
     repeated: int = 0
     refused: int = 0
     told_to_close: int = 0
-    reading: int = 0
-    """Answers whose head has come, and not all of their body."""
+    streaming: int = 0
+    """Streamed answers that have begun and not ended."""
     failures: list[str] = []
     writes: dict[str, bytes] = {}
     """The answer to each key."""
@@ -94,11 +94,12 @@ class KeepAlive:
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise BeforeAnyByteError from error
         head = (first + await reader.readuntil(b"\r\n\r\n")).lower()
-        self._book.reading += 1
+        streamed = b"\r\ntransfer-encoding: chunked" in head
+        self._book.streaming += streamed
         try:
             body = await _body(reader, head)
         finally:
-            self._book.reading -= 1
+            self._book.streaming -= streamed
         if b"\r\nconnection: close" in head:
             self._book.told_to_close += 1
             self._hang_up()

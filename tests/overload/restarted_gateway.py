@@ -28,6 +28,8 @@ from runtime.store.engine import Store
 from tests.overload.breakers import Silence
 
 DRAIN_SECONDS = 1.0
+WHOLE = frozenset({"things/v1/read", "things/v1/write"})
+"""The others stream, or nobody would ever see an end in the middle of an answer."""
 CONTRACT: dict[str, Any] = {
     "openapi": "3.1.0",
     "info": {"title": "Things", "version": "1.0.0", "x-crossdock-api": "things/v1"},
@@ -74,7 +76,7 @@ async def main(asked: argparse.Namespace) -> None:
                 shed=ShedSettings(enabled=False),  # a busy machine is not this campaign's subject
             )
         ),
-        {"things/v1": Forwarder(asked.backend, clock=clock)},
+        {"things/v1": Forwarder(asked.backend, clock=clock, whole=WHOLE)},
         JournalKeep(journal),
         records=Silence(),
         data=asked.data,

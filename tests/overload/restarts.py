@@ -26,6 +26,8 @@ from tests.overload.keep_alive import Book, KeepAlive
 
 RESTARTS = {"smoke": 3, "full": 50}
 CLIENTS = 16
+_PIECES = 10
+"""Of a streamed answer: so many that a machine that does much else still meets it half-way."""
 DEFECTS = ("abrupt", "own-socket")
 _PASS_IT_ON = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@" 3<&{fd}'
 """systemd's way of handing a socket in: it is descriptor 3, meant for the process with that id."""
@@ -61,7 +63,7 @@ class Behind:
             b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
             b"transfer-encoding: chunked\r\n\r\n"
         )
-        for _ in range(3):
+        for _ in range(_PIECES):
             writer.write(b"8\r\n12345678\r\n")
             await writer.drain()
             await asyncio.sleep(0.02)
@@ -165,9 +167,9 @@ async def _loaded(port: int, book: Book, seed: int) -> AsyncIterator[None]:
 
 
 async def _in_the_middle(book: Book) -> None:
-    """Wait until an answer has begun to arrive and not ended: an end now would break it off."""
+    """Wait until a stream has begun to arrive and not ended: an end now would break it off."""
     async with asyncio.timeout(30):
-        while not book.reading:  # noqa: ASYNC110  clients tell nobody of each chunk
+        while not book.streaming:  # noqa: ASYNC110  clients tell nobody of each chunk
             await asyncio.sleep(0.001)
 
 
