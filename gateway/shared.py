@@ -104,7 +104,8 @@ class _Patience:
 
     It begins anew when another call has been answered meanwhile (this one stands in line), or when
     it was our own event loop that stood still (the answer may lie there unread). It ends with the
-    first of those who wait beside it: what one has found out the others need not wait for.
+    first of those who wait beside it: when nobody was answered for so long, nobody will be. One
+    whose connection broke says nothing about theirs.
     """
 
     __slots__ = ("_beside", "_due", "_heard", "_loop", "_timeout", "_timer")
@@ -145,7 +146,8 @@ class _Patience:
         if heard or now - self._due > _LATE_SECONDS:
             self._arm()
         else:
-            self.end()
+            for each in self._beside:
+                each.end()
 
 
 class SharedState:
@@ -275,8 +277,6 @@ class SharedState:
         if self._gone:
             return
         self._gone = True
-        for each in self._waiting:
-            each.end()
         self._records.event("shared_state_lost", error=type(error).__name__)
         self._seeking = asyncio.get_running_loop().create_task(self._seek())
 

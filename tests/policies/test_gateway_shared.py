@@ -154,6 +154,20 @@ async def test_what_one_call_has_found_out_the_others_do_not_wait_for(states, re
         os.kill(redis.pid, signal.SIGCONT)
 
 
+async def test_one_broken_connection_says_nothing_of_the_others(states, redis):
+    """Another call's connection broke; the answer to this one comes and is believed."""
+    (gateway,) = await states(1)
+    os.kill(redis.pid, signal.SIGSTOP)
+    try:
+        waiting = asyncio.create_task(gateway.spend("acme:reads", (Window(quota=5, seconds=60),)))
+        await asyncio.sleep(0.01)
+        gateway._lost(ConnectionError())
+        await asyncio.sleep(0)
+    finally:
+        os.kill(redis.pid, signal.SIGCONT)
+    assert (await waiting).admitted
+
+
 async def test_a_dear_call_counts_as_many_and_waits_until_that_many_are_free(states, clock):
     """Shared and local alike: a call of cost 3 with one left waits for the second oldest."""
     (gateway,) = await states(1)
