@@ -89,13 +89,11 @@ async def circuits(folder: Path, *, size: Size, seed: int) -> list[Result]:
         trials=found.openings,
         accepted=found.trials,
         faults={"openings": found.openings, "failed trials": found.failed_trials},
-        evidence={"openings": found.openings},
+        evidence={"openings": found.openings, "pressed in time": found.pressed_in_time},
         violations={
             "one trial each": [f"{found.trials} for {trials}"] if found.trials != trials else [],
             "one at once": _if(found.most_trials_at_once != 1, str(found.most_trials_at_once)),
-            "nothing else reaches it": _if(
-                found.reached_after_trip > 1, str(found.reached_after_trip)
-            ),
+            "nothing else reaches it": _if(found.reached_after_trip, str(found.reached_after_trip)),
             "a healthy one never refused": _if(found.healthy_refused, str(found.healthy_refused)),
             "closed again": _if(found.not_closed, str(found.not_closed)),
         },
