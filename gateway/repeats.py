@@ -9,6 +9,8 @@ other is given up (Dean and Barroso, "The Tail at Scale", 2013).
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from heapq import heappop, heappush
+from itertools import count
 from typing import Final, TypeAlias
 
 from pyreqwest.exceptions import RequestError, RequestTimeoutError
@@ -57,6 +59,7 @@ class Repeats:
         self._retries = RetryBudget(share=settings.retry_share)
         self._hedges = RetryBudget(share=settings.hedge_share, most=_HEDGES_SAVED)
         self._tails: dict[str, Tail] = {}
+        self._starts = _Starts()
         self.retried = 0
         self.hedged = 0
 
@@ -70,14 +73,24 @@ class Repeats:
             RequestError: as the last attempt ended.
         """
         self._retries.earn()
+        loop = asyncio.get_running_loop()
+        tail, began = self._tail(operation) if safe else None, loop.time()
         try:
-            opened = await (self._quickest(attempt, operation) if safe else attempt())
+            if tail is None or tail.p95 is None or not self._settings.hedge_share:
+                opened = await attempt()
+            else:
+                race = _Race(attempt, self._allowed, loop)
+                delay = max(tail.p95, self._settings.least_hedge_seconds)
+                self._starts.at(began + delay, race)
+                opened = await race.run()
         except RequestTimeoutError:
             raise  # the caller's time is spent
         except RequestError:
             if not ((safe or keyed) and self._may_retry()):
                 raise
             return await attempt()
+        if tail is not None:
+            tail.took(loop.time() - began)
         request, response = opened
         if _mendable(response) and (safe or keyed) and self._may_retry():
             await request.__aexit__(None, None, None)
@@ -89,21 +102,12 @@ class Repeats:
         self.retried += allowed
         return allowed
 
-    async def _quickest(self, attempt: Open, operation: str) -> Opened:
-        """Open the answer of whichever of two attempts has it first."""
+    def _tail(self, operation: str) -> Tail:
         self._hedges.earn()
         tail = self._tails.get(operation)
         if tail is None:
             tail = self._tails[operation] = Tail()
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        if tail.p95 is None or not self._settings.hedge_share:
-            opened = await attempt()
-        else:
-            delay = max(tail.p95, self._settings.least_hedge_seconds)
-            opened = await _Race(attempt, self._allowed).run(delay)
-        tail.took(loop.time() - began)
-        return opened
+        return tail
 
     def _allowed(self) -> bool:
         allowed = self._hedges.spend()
@@ -120,32 +124,68 @@ def _mendable(response: Response) -> bool:
     )
 
 
+class _Starts:
+    """Starts rivals when they are due: one timer for all races, as hardly any race needs it."""
+
+    __slots__ = ("_due", "_next", "_number", "_timer")
+
+    def __init__(self) -> None:
+        self._due: list[tuple[float, int, _Race]] = []
+        self._number = count()
+        self._timer: asyncio.Handle | None = None
+        self._next = float("inf")
+
+    def at(self, due: float, race: "_Race") -> None:
+        """Start the race's rival at an instant of the loop's clock, unless it is over by then."""
+        heappush(self._due, (due, next(self._number), race))
+        if due < self._next:
+            self._look_at(due)
+
+    def _look_at(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._next = due
+        self._timer = asyncio.get_running_loop().call_at(due, self._look)
+
+    def _look(self) -> None:
+        self._timer, self._next = None, float("inf")
+        due, now = self._due, asyncio.get_running_loop().time()
+        while due and (due[0][0] <= now or due[0][2].over):
+            _, _, race = heappop(due)
+            race.start()
+        if due:
+            self._look_at(due[0][0])
+
+
 class _Race:
     """One attempt in the caller's own task, and perhaps a rival in another.
 
-    The common call pays for a timer that never goes off, not for a task. A rival that wins cancels
-    the caller's wait as `asyncio.timeout` does, and takes the cancellation back.
+    A rival that wins cancels the caller's wait as `asyncio.timeout` does, and takes the
+    cancellation back.
     """
 
-    __slots__ = ("_allowed", "_attempt", "_over", "_rival", "_task", "_won")
+    __slots__ = ("_allowed", "_attempt", "_rival", "_task", "_won", "over")
 
-    def __init__(self, attempt: Open, allowed: Callable[[], bool]) -> None:
-        self._attempt = attempt
+    def __init__(
+        self, attempt: Open, allowed: Callable[[], bool], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._attempt: Open | None = attempt
         self._allowed = allowed
-        self._task = asyncio.current_task()
+        self._task = asyncio.current_task(loop)
         self._rival: asyncio.Task[Opened] | None = None
         self._won = False
-        self._over = False
+        self.over = False
 
-    async def run(self, delay: float) -> Opened:
+    async def run(self) -> Opened:
         """Answer the first that opens; the other is given up."""
-        assert self._task is not None  # noqa: S101  a coroutine always runs in a task
-        asked_before = self._task.cancelling()
-        timer = asyncio.get_running_loop().call_later(delay, self._start)
+        task, attempt = self._task, self._attempt
+        assert task is not None  # noqa: S101  a coroutine always runs in a task
+        assert attempt is not None  # noqa: S101  a race is run once
+        asked_before = task.cancelling()
         try:
-            return self._first(await self._attempt())
+            return self._first(await attempt())
         except asyncio.CancelledError:
-            if self._won and self._rival is not None and self._task.uncancel() <= asked_before:
+            if self._won and self._rival is not None and task.uncancel() <= asked_before:
                 return self._rival.result()
             self._won = False
             raise
@@ -155,8 +195,8 @@ class _Race:
             self._won = True
             return await self._rival
         finally:
-            self._over = True
-            timer.cancel()
+            self.over = True
+            self._attempt = None  # it holds the caller's call, and `_Starts` holds this race
             if self._rival is not None and not self._won:
                 self._give_up(self._rival)
 
@@ -167,8 +207,9 @@ class _Race:
             self._won = False
         return opened
 
-    def _start(self) -> None:
-        if self._allowed():
+    def start(self) -> None:
+        """Start the rival, if the race is still on and the budget allows one."""
+        if self._attempt is not None and self._allowed():
             self._rival = asyncio.ensure_future(self._attempt())
             self._rival.add_done_callback(self._ended)
 
@@ -178,7 +219,7 @@ class _Race:
         The loop may call this after the race is over, when both ended in the same moment: the
         caller is then elsewhere and must not be cancelled there.
         """
-        if self._over or self._won or rival.cancelled() or rival.exception() is not None:
+        if self.over or self._won or rival.cancelled() or rival.exception() is not None:
             return
         if rival.result()[1].status in UNWELL:
             return

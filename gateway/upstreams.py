@@ -167,9 +167,7 @@ class Forwarder:
                 keyed=self._keyed_again and context.idempotency_key is not None and body.whole,
             )
             try:
-                await _answer(
-                    response, _in_time(send, lambda: context.remaining(self._clock.monotonic()))
-                )
+                await _answer(response, send, lambda: context.remaining(self._clock.monotonic()))
             finally:
                 await opened.__aexit__(None, None, None)
         except RequestTimeoutError:
@@ -286,29 +284,22 @@ def _readable(response: Response) -> list[tuple[str, str]]:
         return found
 
 
-async def _answer(response: Response, send: Send) -> None:
+async def _answer(response: Response, send: Send, left: Callable[[], float | None]) -> None:
     """Pass an answer on as it comes; one that is there already in one piece."""
     if response.status < _FINAL:
         raise refuse("upstream-malformed")  # it switches to a protocol nobody asked for
-    await send(
-        {
-            "type": "http.response.start",
-            "status": response.status,
-            "headers": [
-                (name.lower().encode("latin-1"), value.encode("latin-1"))
-                for name, value in _readable(response)
-            ],
-        }
-    )
-    reader = response.body_reader
-    left = _length(response)
+    headers = [(name.lower().encode(), value.encode()) for name, value in _readable(response)]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    reader, unread, streaming = response.body_reader, _length(headers), False
     chunk = await reader.read_chunk()
     while chunk is not None:
         piece = bytes(chunk)
-        left -= len(piece)
-        if left == 0:
+        unread -= len(piece)
+        if unread == 0:
             chunk, sent = await reader.read_chunk(), False  # there is nothing to wait for
         else:
+            if not streaming:
+                send, streaming = _in_time(send, left), True
             chunk, sent = await _following(reader, send, piece)
         if not sent:
             more = chunk is not None
@@ -318,10 +309,12 @@ async def _answer(response: Response, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _length(response: Response) -> int:
+def _length(headers: list[Header]) -> int:
     """Answer how long the body says it is; a negative number if it does not."""
-    said = response.headers.get("content-length", "")
-    return int(said) if said.isdecimal() else -1
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else -1
+    return -1
 
 
 async def _following(reader: Any, send: Send, piece: bytes) -> tuple[Any, bool]:

@@ -115,11 +115,12 @@ class Bench:
         return os.environ if ours else self._programs.environment()
 
     def backend(self) -> Running:
-        """Nginx with one answer and the issuer's keys, beside the load."""
+        """Nginx with one answer, the issuer's keys and a place for spans, beside the load."""
         port = free_port()
         say = f"""
             location = {PATH} {{ default_type application/json; return 200 '{ANSWER.decode()}'; }}
             location = /jwks {{ default_type application/json; root {self._folder}; }}
+            location = /v1/traces {{ return 200; }}
         """
         return self._nginx("backend", port, say, access="off", core=self.around)
 
@@ -180,7 +181,7 @@ class Bench:
         return self.start("haproxy", command, port, self.tested)
 
     def ours(self, kind: str, backend: Running) -> Running:
-        """Our gateway (`full`) or our forwarder alone (`bare`)."""
+        """Our gateway (`full`), with traces (`traced`), or our forwarder alone (`bare`)."""
         port = free_port()
         folder = self._folder / kind
         folder.mkdir()

@@ -1,12 +1,14 @@
-"""The program under test: `python -m tests.benchmarks.gateway_program full|bare PORT BACKEND DATA`.
+"""A program under test: `python -m tests.benchmarks.gateway_program KIND PORT BACKEND DATA`.
 
 `full` is the gateway as it is shipped: RS256 tokens of a foreign issuer, a quota of each consumer,
-circuits, places, metrics and one access record a call, written to a file. `bare` is the same server
-and the same `Forwarder` with nothing before it: what forwarding alone costs here.
+circuits, places, metrics and one access record a call, written to a file. `traced` is the same and
+sends the spans of one call in ten to a collector, which the backend plays. `bare` is the same
+server and the same `Forwarder` with nothing before it: what forwarding alone costs here.
 """
 
 import asyncio
 import logging
+import random
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from gateway.records import Lines
 from gateway.server import serve
 from gateway.upstreams import Forwarder
 from runtime.clock import SystemClock
+from runtime.exporting import SpanExport, otlp
+from runtime.tracing import Tracing
 from tests.overload.limited_gateway import Nothing
 
 AUDIENCE = "crossdock"
@@ -59,7 +63,7 @@ def configured(backend: str) -> GatewayConfig:
     )
 
 
-async def full(port: int, backend: str, data: Path) -> None:
+async def full(port: int, backend: str, data: Path, tracing: Tracing | None = None) -> None:
     """Serve the gateway."""
     with (data / "access.log").open("ab", buffering=0) as log:
         gateway = build_gateway(
@@ -71,10 +75,20 @@ async def full(port: int, backend: str, data: Path) -> None:
             data=data,
             clock=SystemClock(),
             fetch=Fetcher(),
+            tracing=tracing,
         )
         await gateway.startup()
         await listened(gateway, port, gateway.drain)
         await gateway.shutdown()
+
+
+async def traced(port: int, backend: str, data: Path) -> None:
+    """Serve the gateway, and tell of one call in ten."""
+    spans = SpanExport(otlp(f"{backend}/v1/traces"))
+    tracing = Tracing(spans, ratio=0.1, clock=SystemClock(), chance=random.Random())
+    tracing.start()
+    await full(port, backend, data, tracing)
+    await tracing.stop()
 
 
 async def bare(port: int, backend: str) -> None:
@@ -104,6 +118,10 @@ async def listened(application: Application, port: int, drain: Any) -> None:
 if __name__ == "__main__":
     kind, at, behind, folder = sys.argv[1:5]
     logging.basicConfig(level=logging.WARNING)
-    running = full(int(at), behind, Path(folder)) if kind == "full" else bare(int(at), behind)
+    kinds = {
+        "full": lambda: full(int(at), behind, Path(folder)),
+        "traced": lambda: traced(int(at), behind, Path(folder)),
+        "bare": lambda: bare(int(at), behind),
+    }
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.run(running)
+    asyncio.run(kinds[kind]())

@@ -24,8 +24,8 @@ from runtime.exporting import SpanExport, otlp
 from runtime.tracing import Span, Tracing
 from tests.benchmarks.gateway_policies import BODY, a_gateway, a_scope, a_token, receiving
 
-ROUNDS = 20
-CALLS = 4_000
+ROUNDS = 12
+CALLS = 12_000
 COLLECTOR = """
 from http.server import BaseHTTPRequestHandler, HTTPServer
 

@@ -3,8 +3,9 @@
 import asyncio
 
 import pytest
+import uvloop
 
-from gateway.repeats import Repeats, Tail
+from gateway.repeats import Repeats, Tail, _Race, _Starts
 from gateway.resilience import RepeatSettings
 from gateway.upstreams import Forwarder
 from runtime.clock import SystemClock
@@ -140,9 +141,16 @@ async def test_a_caller_who_leaves_is_not_mistaken_for_a_rivals_victory(behind):
     assert (await read(w, token)).status == 200
 
 
+async def raced(attempt, *, after):
+    """One race whose rival starts after so many seconds."""
+    loop = asyncio.get_running_loop()
+    race = _Race(attempt, lambda: True, loop)
+    _Starts().at(loop.time() + after, race)
+    return await race.run()
+
+
 async def test_two_attempts_that_end_in_the_same_moment_cancel_nobody():
     """The rival's end may be told after the caller has gone on with the first answer."""
-    from gateway.repeats import _Race
 
     class Answered:
         status = 200
@@ -158,10 +166,41 @@ async def test_two_attempts_that_end_in_the_same_moment_cancel_nobody():
                 await asyncio.sleep(next(seconds))
                 return Answered(), Answered()
 
-            await _Race(attempt, lambda: True).run(0.005)
+            await raced(attempt, after=0.005)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
     assert asyncio.current_task().cancelling() == 0
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_each_rival_starts_when_it_is_due_whatever_was_expected_before(new_loop):
+    """One timer serves all: neither a race that is over nor one due later holds up another."""
+    began = []
+
+    class Slow:
+        def __init__(self, name, *, over=False):
+            self.name, self.over = name, over
+
+        def start(self):
+            if not self.over:
+                began.append((self.name, asyncio.get_running_loop().time()))
+
+    async def race():
+        loop, starts = asyncio.get_running_loop(), _Starts()
+        at = loop.time()
+        starts.at(at + 0.09, Slow("last"))
+        starts.at(at + 0.01, Slow("over", over=True))
+        starts.at(at + 0.03, Slow("first"))
+        await asyncio.sleep(0.2)
+        assert [name for name, _ in began] == ["first", "last"]
+        assert all(at + due <= when for due, (_, when) in zip((0.03, 0.09), began, strict=True))
+        starts.at(loop.time(), Slow("at once"))
+        starts.at(loop.time(), Slow("too"))
+        await asyncio.sleep(0.02)
+        assert [name for name, _ in began[2:]] == ["at once", "too"]
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(race())
 
 
 async def test_hedges_are_a_twentieth_of_the_calls_at_most(world):
