@@ -153,13 +153,14 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
             "unauthenticated",
             401,
             "The call carries no valid credential",
-            "Get a token at /oauth/token and send it as a bearer token.",
+            "Send a bearer token of an issuer named in /.well-known/oauth-protected-resource, "
+            "or the API key or certificate this gateway knows you by.",
         ),
         _refused(
             "token-expired",
             401,
             "The access token has expired",
-            "Get a new token at /oauth/token and repeat the call.",
+            "Get a new token from the issuer of this one and repeat the call.",
         ),
         _refused(
             "insufficient-scope",

@@ -8,8 +8,10 @@ from outside.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, Final
+
+from msgspec.structs import replace
 
 from contracts.events.taxonomy import RecordChanged
 from contracts.governance.openapi import blessed
@@ -23,10 +25,12 @@ from deploy.assembly import (
     store_of,
     surroundings,
 )
+from deploy.compiling import gone
 from deploy.health import Health
 from deploy.jobs import Job, lasting
 from deploy.keeping import JournalKeep
-from deploy.profile import Configuration, Settings, configuration
+from deploy.needs import Part
+from deploy.profile import Configuration, Settings, Tiers, configuration
 from deploy.reloading import Reloading
 from deploy.tiers import (
     Elsewhere,
@@ -55,7 +59,9 @@ from runtime.shared.state import SharedState
 from runtime.store.engine import Store
 from runtime.telemetry import configure_logs
 
-__all__ = ["serve_experience", "serve_gateway", "serve_process", "serve_system", "work"]
+__all__ = [
+    "PARTS", "serve_experience", "serve_gateway", "serve_process", "serve_system", "work",
+]  # fmt: skip
 
 OnReady = Callable[[], None]
 
@@ -66,7 +72,7 @@ async def serve_system(settings: Settings, *, on_ready: OnReady) -> None:
     Of the store they need only what operators did to breakers, and not to begin with. SQLite
     belongs to another process: then an act holds here, and ends with this process.
     """
-    around = _begin(settings)
+    around = _begin(settings, "system")
     store = None if _is_alone(around.configured) else store_of(around)
     tier = SystemTier(around, store)
     if store is not None:
@@ -86,7 +92,7 @@ async def serve_process(settings: Settings, *, on_ready: OnReady) -> None:
     On SQLite, which one process has to itself, it carries the processes on as well; on PostgreSQL
     that is left to the workers.
     """
-    around = _begin(settings)
+    around = _begin(settings, "process")
     store = store_of(around)
     below = systems(around, store)
     tier = ProcessTier(around, below, store, working=_is_alone(around.configured))
@@ -115,7 +121,7 @@ async def work(
     Raises:
         gateway.config.ConfigError: the store is one that a single process has to itself.
     """
-    around = _begin(settings, parts)
+    around = _begin(settings, "worker", parts)
     if _is_alone(around.configured):
         raise ConfigError([_not_shared()])
     store = store_of(around)
@@ -135,7 +141,7 @@ async def work(
 
 async def serve_experience(settings: Settings, *, on_ready: OnReady) -> None:
     """Serve what the channels see, over the process tier at `tiers.process`."""
-    around = _begin(settings)
+    around = _begin(settings, "experience")
     processes = Elsewhere("process", _address(around.configured, "process"))
     tier = experience_over(around.configured, processes)
     try:
@@ -145,13 +151,13 @@ async def serve_experience(settings: Settings, *, on_ready: OnReady) -> None:
 
 
 async def serve_gateway(settings: Settings, *, on_ready: OnReady) -> None:
-    """Serve the policy gateway over tiers at their addresses.
+    """Serve the policy gateway over tiers at their addresses, or over services that are not ours.
 
     What it must not forget (answers kept for repeated calls, the audit record) is in the store of
     the configuration, or in one of its own.
     """
-    around = _begin(settings)
-    configured, clock = around.configured, around.clock
+    around = _begin(settings, "gateway")
+    settings, configured, clock = around.settings, around.configured, around.clock
     store = Store(configured.store.url or f"sqlite:///{settings.data / 'gateway.db'}")
     journal = around.parts.journal(
         Journal(
@@ -174,10 +180,11 @@ async def serve_gateway(settings: Settings, *, on_ready: OnReady) -> None:
 
     def build(configured: Configuration, lasting: Lasting | None = None) -> Gateway:
         in_use = () if lasting is None else gateway.served.upstreams.values()
+        behind = {**_upstreams(configured, around, known, in_use), "gateway/v1": own}
         return build_gateway(
-            [blessed(api) for api in supported()],
+            [blessed(api) for api in supported() if api.path.removeprefix("/") in behind],
             configured.gateway,
-            {**_upstreams(configured, around, known, in_use), "gateway/v1": own},
+            behind,
             around.parts.keep(JournalKeep(journal)),
             records=records,
             data=settings.data,
@@ -185,6 +192,7 @@ async def serve_gateway(settings: Settings, *, on_ready: OnReady) -> None:
             ready=ready,
             fetch=Fetcher(),
             tracing=around.tracing,
+            retired=gone(),
             lasting=lasting,
         )
 
@@ -217,6 +225,16 @@ async def serve_gateway(settings: Settings, *, on_ready: OnReady) -> None:
             await around.tracing.stop()
 
 
+PARTS: Final[Mapping[Part, Callable[..., Coroutine[Any, Any, None]]]] = {
+    "gateway": serve_gateway,
+    "experience": serve_experience,
+    "process": serve_process,
+    "system": serve_system,
+    "worker": work,
+}
+"""What runs each part of a split system."""
+
+
 def _invalidations(
     around: Surroundings, gateway: Gateway
 ) -> tuple[SharedState | None, Invalidations]:
@@ -231,7 +249,12 @@ def _invalidations(
     return shared, Invalidations([forget], shared)
 
 
-def _begin(settings: Settings, parts: Parts = Parts()) -> Surroundings:  # noqa: B008  # immutable, and empty
+def _begin(
+    settings: Settings,
+    part: Part,
+    parts: Parts = Parts(),  # noqa: B008  # immutable, and empty
+) -> Surroundings:
+    settings = replace(settings, part=part)
     configure_logs(stream=log_stream(settings))
     return surroundings(
         settings,
@@ -280,9 +303,12 @@ def _upstreams(
 ) -> dict[str, Upstream]:
     """One forwarder for each tier, under the name of each of its APIs.
 
+    None, and so none of these APIs, where the configuration has services and no tier anywhere.
     Across a reload an address that is `in_use` keeps the forwarder it is `known` with, and so its
     connections, its budgets and what it has learnt of the tier.
     """
+    if configured.tiers == Tiers() and configured.gateway.services:
+        return {}
     used = {id(each) for each in in_use}
     found: dict[str, Upstream] = {}
     for tier in ("system", "process", "experience"):

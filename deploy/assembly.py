@@ -14,9 +14,12 @@ from importlib import import_module
 from random import Random, SystemRandom
 from typing import Any, BinaryIO, Final
 
+from msgspec.structs import replace
+
 from contracts.events.taxonomy import RecordChanged
 from contracts.governance.openapi import blessed
-from contracts.versions import ApiVersion, retired, supported
+from contracts.versions import supported
+from deploy.compiling import gone
 from deploy.jobs import Job, lasting
 from deploy.keeping import JournalKeep
 from deploy.profile import Configuration, Settings, configuration
@@ -28,7 +31,6 @@ from gateway.fetching import Fetcher
 from gateway.gateway import build_gateway
 from gateway.lasting import Lasting
 from gateway.records import Lines
-from gateway.routes import Lifecycle
 from gateway.server import serve as listen
 from runtime.clock import Clock, SystemClock
 from runtime.journal.crash_points import CrashPoints, KillAt
@@ -104,7 +106,7 @@ class System:
             ready=self.processes.ready,
             fetch=Fetcher(),
             tracing=around.tracing,
-            retired={api.path.removeprefix("/"): _stage(api) for api in retired()},
+            retired=gone(),
             lasting=lasting,
         )
 
@@ -206,6 +208,7 @@ async def serve(
     Raises:
         gateway.config.ConfigError: the configuration is faulty; nothing was started.
     """
+    settings = replace(settings, part="up")
     configure_logs(stream=log_stream(settings))
     system = System(
         settings, configuration(settings), parts=parts, crash_points=crash_points_of(settings)
@@ -235,13 +238,3 @@ def log_stream(settings: Settings) -> Any:
     """Logs go to a file in the data directory, so that a terminal shows what a person asked for."""
     settings.data.mkdir(parents=True, exist_ok=True)
     return (settings.data / "crossdock.log").open("a", encoding="utf-8")
-
-
-def _stage(api: ApiVersion) -> Lifecycle:
-    """Say of a version that is gone since when, and what took its place."""
-    return Lifecycle(
-        state="sunset",
-        deprecated_at=None if api.deprecated_on is None else api.deprecated_on.isoformat(),
-        sunset_at=None if api.sunset_on is None else api.sunset_on.isoformat(),
-        successor=api.successor,
-    )

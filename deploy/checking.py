@@ -5,30 +5,34 @@ names that name nothing, references that lead nowhere, settings that contradict 
 contracts. A fault of form does not hide the others: what is wrong is left out, the rest is judged.
 """
 
-import copy
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from contracts.governance.openapi import blessed
 from contracts.versions import supported
-from deploy.faults import formal, secret_faults
-from deploy.profile import Settings, configuration, located, sandbox
+from deploy.endpoints import address_faults, own_address_faults
+from deploy.faults import elsewhere, formal, missing_systems, place_of, secret_faults
+from deploy.legible import MOST_FAULTS, Legible, blanked, leaves, legible, path_of, unwritable
+from deploy.profile import Settings, located, sandbox
 from deploy.schema import schema
 from experience_apis.sales.settings import SalesSettings
+from gateway.addresses import without_passwords
 from gateway.call import ConfigFault
-from gateway.config import ConfigError, GatewayConfig, check, from_document, plain
+from gateway.checking import check
+from gateway.config import ConfigError, GatewayConfig, from_document, plain
+from gateway.config import secret_faults as hashed_faults
 from gateway.faults import Checker, nearest
+from gateway.gaps import NO_GAPS, Gaps
 from gateway.mounting import mount
-from gateway.routes import compile_documents
+from gateway.routes import Operation, compile_documents
 from process_apis.quote_to_order.settings import OrderSettings
 
-__all__ = ["faults_of"]
+__all__ = ["absent_here", "faults_of"]
 
-_STORES: Final = ("postgresql+psycopg", "sqlite")
 _GATEWAY: Final = frozenset(GatewayConfig.__struct_encode_fields__)
 
 
@@ -36,13 +40,16 @@ def faults_of(settings: Settings, *, thorough: bool = False) -> list[ConfigFault
     """Answer every fault of the configuration that these settings name; none: it can be used.
 
     `thorough` also compiles the gateway, as a start does, and asks every policy; it takes a second.
+    With `settings.part` the file is judged for that part, which needs its own secrets alone;
+    without, a secret of a part that may run elsewhere is no fault (`absent_here` tells of it).
 
     Raises:
         OSError: the file cannot be read.
     """
     try:
-        told = plain(_document(settings))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        written = _document(settings)
+        odd = dict(unwritable(written))
+    except (ValueError, RecursionError) as error:
         return [
             ConfigFault(
                 place=str(settings.config),
@@ -51,18 +58,35 @@ def faults_of(settings: Settings, *, thorough: bool = False) -> list[ConfigFault
                 remedy="Correct that line.",
             )
         ]
-    whole = schema()
-    found = Checker(whole).faults(told)
-    faults = [formal(fault, told, whole) for fault in found]
-    judged = located(_without(told, [fault.pointer for fault in found]), settings)
-    faults += _gateway_faults({k: v for k, v in judged.items() if k in _GATEWAY})
+    told = plain(blanked(written, odd))
+    whole, checker = _form()
+    found = checker.faults(told, MOST_FAULTS)
+    faults = [_odd(path, said, "64 bits, and 16 levels") for path, said in odd.items()]
+    faults += [formal(each, told, whole) for each in found if path_of(each.pointer) not in odd]
+    faults += missing_systems(told, settings.part)
+    read = legible(located(told, settings), found, checker)
+    faults += _meaning_faults(read, settings, thorough=thorough)
     if settings.config is not None:
-        faults += secret_faults(judged)
-    faults += _channel_faults(judged)
-    faults += _address_faults(judged)
-    if not faults:
-        faults = _last_faults(settings, thorough=thorough)
-    return sorted(faults, key=lambda fault: fault.place)
+        faults += secret_faults(told, settings.part)
+    return sorted(dict.fromkeys(map(_discreet, faults)), key=lambda fault: fault.place)
+
+
+@cache
+def _form() -> tuple[dict[str, Any], Checker]:
+    """The published schema, and itself compiled."""
+    whole = schema()
+    return whole, Checker(whole)
+
+
+@cache
+def _ours() -> tuple[Operation, ...]:
+    """The operations of our own contracts."""
+    return tuple(compile_documents([blessed(api) for api in supported()]))
+
+
+def absent_here(settings: Settings) -> list[str]:
+    """Answer, for a file without fault, which secrets only parts on other machines must have."""
+    return list(elsewhere(_document(settings)))
 
 
 def _document(settings: Settings) -> dict[str, Any]:
@@ -71,38 +95,80 @@ def _document(settings: Settings) -> dict[str, Any]:
     return tomllib.loads(settings.config.read_text(encoding="utf-8"))
 
 
-def _without(told: Mapping[str, Any], pointers: list[str]) -> dict[str, Any]:
-    """Leave out what is wrong, the last of a list first; what is missing is missing already."""
-    kept: dict[str, Any] = copy.deepcopy(dict(told))
-    for pointer in sorted(set(pointers), reverse=True):
-        *path, last = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")]
-        node: Any = kept
-        for part in path[1:]:
-            node = node[int(part)] if isinstance(node, list) else node.get(part, {})
-        if isinstance(node, list):
-            del node[int(last)]
-        elif isinstance(node, dict):
-            node.pop(last, None)
-    return kept
+def _discreet(fault: ConfigFault) -> ConfigFault:
+    """What stands there is repeated, but no password of an address, wherever it was written."""
+    return msgspec.structs.replace(
+        fault,
+        value=without_passwords(fault.value),
+        allowed=without_passwords(fault.allowed),
+        nearest=fault.nearest and without_passwords(fault.nearest),
+    )
 
 
-def _gateway_faults(document: Mapping[str, Any]) -> list[ConfigFault]:
-    try:
-        made = from_document(document)
-    except ConfigError:
-        return []  # what is left lacks something that has been told already
-    ours = compile_documents([blessed(api) for api in supported()])
-    mounted = mount(made.services, ours)
-    return [*mounted.faults, *check(made, (*ours, *mounted.operations), mounted.scopes)]
+def _meaning_faults(read: Legible, settings: Settings, *, thorough: bool) -> Iterator[ConfigFault]:
+    """What the form cannot show, of everything that can be read."""
+    for path, said in read.odd:
+        yield _odd(path, said)
+    yield from _left_out_secrets(read)
+    yield from (
+        fault
+        for fault in (
+            *_channel_faults(read.document, read.gaps),
+            *address_faults(
+                read.document, store_url=settings.store_url, redis_url=settings.redis_url
+            ),
+        )
+        if not read.gaps.hold(fault.place)
+    )
+    gateway = from_document({k: v for k, v in read.document.items() if k in _GATEWAY})
+    faults = _gateway_faults(gateway, read.gaps)
+    yield from faults
+    # Compiled is only what is whole: else what was left out would be missed there.
+    if thorough and not faults and not (read.gaps.paths and _gateway_faults(gateway, NO_GAPS)):
+        yield from (fault for fault in _compiled_faults(gateway) if not read.gaps.hold(fault.place))
 
 
-def _channel_faults(judged: Mapping[str, Any]) -> list[ConfigFault]:
+def _odd(
+    path: tuple[str, ...], said: str, allowed: str = "see docs/configuration.md"
+) -> ConfigFault:
+    """Say a value that no schema refuses, but a rule of its own or of TOML does."""
+    return ConfigFault(
+        place=place_of(list(path)),
+        value=said,
+        allowed=allowed,
+        remedy="Correct it.",
+    )
+
+
+def _left_out_secrets(read: Legible) -> Iterator[ConfigFault]:
+    """A secret in the clear is told even if something else is wrong with the list it stands in."""
+    for path, node in read.left:
+        for place, value in leaves(path, node):
+            match place:
+                case ("clients", name, "secrets", *_) if isinstance(value, str):
+                    yield from hashed_faults(f"clients.{name}.secrets", value)
+                case ("clients", _, "keys", _, "secret") if isinstance(value, str):
+                    yield from hashed_faults(place_of(list(place)), value)
+
+
+def _gateway_faults(made: GatewayConfig, gaps: Gaps) -> list[ConfigFault]:
+    ours = _ours()
+    mounted = mount(made.services, ours, gaps)
+    unread = gaps.beside(("services", name, "contract") for name in mounted.unread)
+    return [
+        *mounted.faults,
+        *(each for each in own_address_faults(made, gaps) if not gaps.hold(each.place)),
+        *check(made, (*ours, *mounted.operations), mounted.scopes, unread),
+    ]
+
+
+def _channel_faults(read: Mapping[str, Any], gaps: Gaps) -> list[ConfigFault]:
     """A consumer may sell only through a channel whose policy is known."""
-    try:
-        known = sorted(msgspec.convert(judged.get("orders", {}), OrderSettings).channels)
-        sales = msgspec.convert(judged.get("sales", {}), SalesSettings)
-    except msgspec.ValidationError:
-        return []  # told by its form
+    if gaps.at("orders", "channels"):
+        return []
+    channels = msgspec.convert(read.get("orders", {}), OrderSettings).channels
+    known = sorted({*channels, *gaps.names("orders", "channels")})
+    sales = msgspec.convert(read.get("sales", {}), SalesSettings)
     named = {f"sales.channels.{consumer}": channel for consumer, channel in sales.channels.items()}
     named["sales.channel"] = sales.channel
     named["sales.agreed_prices_channel"] = sales.agreed_prices_channel
@@ -117,49 +183,6 @@ def _channel_faults(judged: Mapping[str, Any]) -> list[ConfigFault]:
         for place, channel in named.items()
         if channel not in known
     ]
-
-
-def _address_faults(judged: Mapping[str, Any]) -> list[ConfigFault]:
-    """Tiers and the store are found by addresses of a certain kind."""
-    faults = [
-        ConfigFault(
-            place=f"tiers.{tier}",
-            value=f"{address!r} is no address of a tier",
-            allowed="http://host:port or https://host:port",
-            remedy="Write where that tier is served (crossdock serve).",
-        )
-        for tier, address in judged.get("tiers", {}).items()
-        if urlsplit(address).scheme not in {"http", "https"} or not urlsplit(address).netloc
-    ]
-    kind = str(judged.get("store", {}).get("url", "sqlite:")).partition(":")[0]
-    if kind not in _STORES:
-        faults.append(
-            ConfigFault(
-                place="store.url",
-                value=f"an address of {kind}",
-                allowed=" or ".join(f"{each}://..." for each in _STORES),
-                nearest=nearest(kind, _STORES),
-                remedy="Name a store of these kinds, or remove the line.",
-            )
-        )
-    return faults
-
-
-def _last_faults(settings: Settings, *, thorough: bool) -> list[ConfigFault]:
-    """What only reading it all shows: values that a rule of their own refuses."""
-    try:
-        configured = configuration(settings)
-    except msgspec.ValidationError as error:
-        said, _, place = str(error).partition(" - at ")
-        return [
-            ConfigFault(
-                place=place.strip("`").removeprefix("$.") or "the file",
-                value=said,
-                allowed="see docs/configuration.md",
-                remedy="Correct it.",
-            )
-        ]
-    return _compiled_faults(configured.gateway) if thorough else []
 
 
 def _compiled_faults(configured: GatewayConfig) -> list[ConfigFault]:

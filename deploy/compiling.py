@@ -2,21 +2,22 @@
 
 import logging
 import tempfile
-from math import inf
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from contracts.governance.openapi import blessed
-from contracts.versions import supported
+from contracts.versions import ApiVersion, retired, supported
 from gateway.application import Gateway
-from gateway.call import Consumer
-from gateway.config import Client, GatewayConfig
+from gateway.config import GatewayConfig
 from gateway.gateway import build_gateway
 from gateway.keep import AuditEntry, StoredAnswer
 from gateway.records import AccessRecord
+from gateway.routes import Lifecycle
 from runtime.clock import Clock, SystemClock
 
-__all__ = ["compiled", "consumer_of"]
+__all__ = ["alone", "compiled", "gone"]
 
 log = logging.getLogger("crossdock.check")
 
@@ -36,18 +37,27 @@ def compiled(configured: GatewayConfig, *, clock: Clock | None = None) -> Gatewa
         data=Path(tempfile.gettempdir()),  # nothing is read there before a start
         clock=clock or SystemClock(),
         fetch=_fetch,
+        retired=gone(),
     )
 
 
-def consumer_of(name: str, client: Client) -> Consumer:
-    """The client as the gateway would know it after verifying a token with all its scopes."""
-    return Consumer(
-        name=name,
-        subject=name,
-        scopes=frozenset(client.scopes),
-        accounts=None if client.accounts == "*" else client.accounts,
-        plan=client.plan,
-        expires=inf,
+def alone(configured: GatewayConfig) -> GatewayConfig:
+    """Answer the configuration without what it shares with other gateways."""
+    gateway = msgspec.structs.replace(configured.gateway, redis=None)
+    return msgspec.structs.replace(configured, gateway=gateway)
+
+
+def gone() -> dict[str, Lifecycle]:
+    """Answer the versions that are gone, by their path: since when, and what took their place."""
+    return {api.path.removeprefix("/"): _stage_of(api) for api in retired()}
+
+
+def _stage_of(api: ApiVersion) -> Lifecycle:
+    return Lifecycle(
+        state="sunset",
+        deprecated_at=None if api.deprecated_on is None else api.deprecated_on.isoformat(),
+        sunset_at=None if api.sunset_on is None else api.sunset_on.isoformat(),
+        successor=api.successor,
     )
 
 

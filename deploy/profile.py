@@ -14,8 +14,9 @@ from typing import Any, Final, Self
 import msgspec
 
 from deploy.addresses import Addresses, handed_in
+from deploy.needs import PROMISE_KEY, SECRETS, Part, needed
 from experience_apis.sales.settings import SalesSettings
-from gateway.config import GatewayConfig, from_document, hashed
+from gateway.config import ConfigError, GatewayConfig, from_document, hashed, plain
 from gateway.config import reference as resolve
 from process_apis.inventory.settings import InventorySettings
 from process_apis.pricing_credit.settings import PricingSettings
@@ -38,9 +39,6 @@ SHIPHERO: Final = Allowance(
 """Per account: 4,004 credits restored at 60 a second, and 7,000 requests in any five minutes."""
 SALESFORCE: Final = Allowance(daily=100_000, concurrency=25)
 """Per org: the 24-hour allocation, which the answers' own header corrects, and 25 long calls."""
-
-SECRETS: Final = ("client_secret", "password", "webhook_secrets")
-"""What a section of `systems` names by reference."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Names this process among others on one store, and its audit chain."""
     crash_at: str | None = None
     """For campaigns: `point:n`, where the process kills itself."""
+    part: Part | None = None
+    """What this process runs, once that is known: it needs the secrets of no other part."""
 
     @classmethod
     def from_environment(cls, **overrides: Any) -> Self:
@@ -103,7 +103,10 @@ class Systems(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the journal is kept. Without `url`, in SQLite in the data directory."""
+    """Where the journal is kept. Without `url`, in SQLite in the data directory.
+
+    `url` holds no password: one that does is referred to (`env:NAME`, `file:/path`).
+    """
 
     url: str | None = None
 
@@ -123,7 +126,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the system is run with. Secrets are resolved; it is never logged."""
 
     gateway: GatewayConfig
-    systems: Systems
+    systems: Systems | None = None
+    """May be missing where `tiers.system` says that the connectors are in another process."""
     store: StoreSettings = StoreSettings()
     tiers: Tiers = Tiers()
     promise_key: str | None = None
@@ -140,12 +144,31 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"<Configuration of {self.gateway.gateway.public_url}>"
 
+    def connected(self) -> Systems:
+        """Answer the systems, for whoever has their connectors and cannot do without.
+
+        Raises:
+            gateway.config.ConfigError: there are none.
+        """
+        if self.systems is None:
+            from deploy.faults import missing_systems  # noqa: PLC0415  # it reads the schema of us
+
+            raise ConfigError(missing_systems({}, "system"))
+        return self.systems
+
+    @property
+    def warehouse_secrets(self) -> tuple[str, ...]:
+        """What the warehouse's messages are signed with, as far as it is configured."""
+        return () if self.systems is None else self.systems.shiphero.webhook_secrets
+
 
 _GATEWAY_SECTIONS: Final = frozenset(GatewayConfig.__struct_encode_fields__)
 
 
 def configuration(settings: Settings) -> Configuration:
-    """Read the whole configuration.
+    """Read the whole configuration, with the secrets that the part of these settings needs.
+
+    Those it does not need are empty, whatever the file refers to.
 
     Raises:
         gateway.config.ConfigError: the gateway's sections are faulty; it carries every fault.
@@ -156,18 +179,23 @@ def configuration(settings: Settings) -> Configuration:
         if settings.config is not None
         else sandbox(settings)
     )
-    document = located(document, settings)
+    document = plain(located(document, settings))
     gateway = {key: value for key, value in document.items() if key in _GATEWAY_SECTIONS}
     if settings.redis_url is not None:
         gateway["gateway"] = {**gateway.get("gateway", {}), "redis": settings.redis_url}
     rest = {key: value for key, value in document.items() if key not in _GATEWAY_SECTIONS}
-    systems = rest.get("systems", {})
-    if isinstance(systems, dict):
-        rest["systems"] = {name: _resolved(section) for name, section in systems.items()}
+    names = needed(settings.part, document)
+    if isinstance(rest.get("systems"), dict):
+        rest["systems"] = {k: _resolved(section, names) for k, section in rest["systems"].items()}
     if settings.store_url is not None:
         rest["store"] = {**rest.get("store", {}), "url": settings.store_url}
-    if isinstance(rest.get("promise_key"), str):
-        rest["promise_key"] = resolve(rest["promise_key"])
+    store = rest.get("store")
+    if isinstance(store, dict) and isinstance(store.get("url"), str):
+        rest["store"] = {**store, "url": resolve(store["url"])}
+    if PROMISE_KEY not in names:
+        rest.pop(PROMISE_KEY, None)
+    elif isinstance(rest.get(PROMISE_KEY), str):
+        rest[PROMISE_KEY] = resolve(rest[PROMISE_KEY])
     return msgspec.convert({**rest, "gateway": from_document(gateway)}, Configuration, strict=True)
 
 
@@ -186,17 +214,17 @@ def located(document: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     return {**document, "services": {name: found(each) for name, each in services.items()}}
 
 
-def _resolved(section: Any) -> Any:
-    """Replace `env:` and `file:` references of secrets by what they refer to."""
+def _resolved(section: Any, names: frozenset[str]) -> Any:
+    """Replace references of the secrets with these names by what they refer to, others by none."""
     if not isinstance(section, dict):
         return section  # refused with its place when all is read
     made = dict(section)
     for name in SECRETS:
         value = made.get(name)
         if isinstance(value, str):
-            made[name] = resolve(value)
+            made[name] = resolve(value) if name in names else ""
         elif isinstance(value, list):
-            made[name] = [resolve(each) for each in value]
+            made[name] = [resolve(each) for each in value if name in names]
     return made
 
 

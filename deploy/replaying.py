@@ -1,31 +1,37 @@
 """Recorded calls put to two configurations: which of them would be told something else.
 
 The access log's records are replayed, oldest first, through the very policies that each
-configuration compiles to, on a clock that shows the time of the record: who calls
-(`authenticate`, from the clients named), what for (`authorize`), how often (`quota`, window by
-window). What a record does not hold cannot be replayed, and is counted instead of guessed.
+configuration compiles to, on a clock that shows the time of the record: where it leads (the route,
+by method and path), who calls (`authenticate`, from the clients named), what for (`authorize`), how
+often (`quota`, window by window). A record's path is the template of the contract it was made
+under; ids are not recorded, so a template leads wherever any id would. What a record does not hold
+cannot be replayed, and is counted instead of guessed.
 """
 
 import inspect
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
 from contracts.problems import Problem
-from deploy.compiling import compiled, consumer_of
+from deploy.callers import every_scope, proofs_of
+from deploy.compiling import alone, compiled
 from gateway.application import Gateway
-from gateway.call import ANONYMOUS, Call, Consumer, Refuse
-from gateway.config import GatewayConfig
+from gateway.call import ANONYMOUS, Call, Refuse
+from gateway.config import BUILT_IN, GatewayConfig
+from gateway.explaining import Caller, Proof
+from gateway.plans import Plan
 from gateway.records import AccessRecord
-from gateway.routes import Operation
+from gateway.routes import Match, MethodNotAllowed, Operation
 
-__all__ = ["Change", "Replay", "Replayed", "changes", "untold"]
+__all__ = ["Change", "Replay", "Replayed", "changes"]
 
 _REPLAYED: Final = frozenset({"authorize", "lifecycle", "quota"})
 _PASS: Final = "pass"  # noqa: S105  a verdict
+_UNPROVEN: Final = "refuse (authenticate: unauthenticated)"
 _NOBODY: Final = frozenset({"authenticate", "guard", "route", "shield", "shed"})
 """What these refuse before they know a caller was never counted for anybody."""
 
@@ -49,83 +55,95 @@ class _RecordClock:
 
 
 class Replay:
-    """One configuration, compiled, and what it says to records one after the other."""
+    """One configuration, compiled, and what it says to records one after the other.
 
-    def __init__(self, configured: GatewayConfig) -> None:
-        alone = msgspec.structs.replace(configured.gateway, redis=None)
+    `made_under` is the configuration that the records were made under.
+    """
+
+    def __init__(self, configured: GatewayConfig, *, made_under: GatewayConfig) -> None:
         self._clock = _RecordClock()
         self._configured = configured
-        self._gateway: Gateway = compiled(
-            msgspec.structs.replace(configured, gateway=alone), clock=self._clock
-        )
-        self._steps = {
-            plan.operation.key: (
-                plan.operation,
-                tuple(step.ask for step in plan.steps if step.name in _REPLAYED),
-            )
-            for plan in self._gateway.served.plans
-        }
-        self._consumers: dict[str, Consumer | None] = {}
+        self._made_under = made_under
+        self._gateway: Gateway = compiled(alone(configured), clock=self._clock)
+        self._every = every_scope(self._gateway)
+        self._proofs: dict[str, tuple[Proof, ...]] = {}
+
+    def is_public(self, record: AccessRecord) -> bool:
+        """Tell whether the call leads to what needs no credential."""
+        plan = self._led(record)
+        return isinstance(plan, Plan) and plan.operation.scopes is None
 
     def verdict(self, record: AccessRecord) -> str:
         """Answer what it would say: `pass`, or `refuse` with the policy's problem."""
-        found = self._steps.get(record.operation)
-        if found is None:
-            return "refuse (route: operation-unknown)"
-        operation, asks = found
+        plan = self._led(record)
+        if not isinstance(plan, Plan):
+            return plan
+        operation = plan.operation
+        self._clock.at = _came(record)
         consumer = ANONYMOUS
         if operation.scopes is not None:
-            known = self._consumer(record.consumer)
-            if known is None:
-                return "refuse (authenticate: unauthenticated)"
-            consumer = known
-        self._clock.at = _came(record)
-        call = _call(record, operation, consumer)
-        for ask in asks:
-            told = ask(call)
+            proof = self._proven(record.consumer, operation)
+            if proof is None:
+                return _UNPROVEN
+            consumer = proof.consumer
+        call = _call(record, operation)
+        call.consumer = consumer
+        for step in plan.steps:
+            if step.name not in _REPLAYED:
+                continue
+            told = step.ask(call)
             if inspect.isawaitable(told):
-                raise TypeError(f"{record.operation} waits for something while it is replayed")
+                raise TypeError(f"{operation.key} waits for something while it is replayed")
             if isinstance(told, Refuse):
                 return f"refuse ({_said(told.problem)})"
-        return _PASS
+        return _passes(record, operation)
 
-    def _consumer(self, name: str) -> Consumer | None:
-        if name not in self._consumers:
-            self._consumers[name] = self._introduced(name)
-        return self._consumers[name]
+    def _led(self, record: AccessRecord) -> Plan | str:
+        """Answer where a call of the record's method and path leads, or how it is refused."""
+        served = self._gateway.served
+        # Braces stand for whatever is there: no contract has them as letters of a path.
+        match served.router.find(record.method, record.template):
+            case None:
+                return "refuse (route: operation-unknown)"
+            case MethodNotAllowed():
+                return "refuse (route: method-not-allowed)"
+            case Match(index=index):
+                return served.plans[index]
 
-    def _introduced(self, name: str) -> Consumer | None:
-        """A client as its credential would say it; one that an issuer alone vouches for."""
-        client = self._configured.clients.get(name)
-        if client is not None:
-            return None if client.disabled else consumer_of(name, client)
-        issuer = self._configured.issuers.get(name.partition(":")[0])
-        if issuer is None or ":" not in name:
-            return None
-        every = frozenset(
-            scope
-            for operation in self._gateway.operations
-            for alternative in operation.scopes or ()
-            for scope in alternative
-        )
-        return Consumer(
-            name=name, subject=name, scopes=every, accounts=(), plan=issuer.plan,
-            expires=float("inf"),
-        )  # fmt: skip
+    def _proven(self, name: str, operation: Operation) -> Proof | None:
+        """Answer the caller by a credential that is good then, the one that opens most first."""
+        if name not in self._proofs:
+            named = self._named(name)
+            self._proofs[name] = tuple(proofs_of(self._configured, named, self._every))
+        now = self._clock.at.timestamp()
+        good = tuple(each for each in self._proofs[name] if each.consumer.expires > now)
+        return Caller(proofs=good).best(operation)
+
+    def _named(self, name: str) -> str:
+        """A client that is not named any more is a consumer that only its issuer names."""
+        was = self._made_under.clients.get(name)
+        if name in self._configured.clients or was is None or was.issuer == BUILT_IN:
+            return name
+        return f"{was.issuer}:{name}"
+
+
+def _passes(record: AccessRecord, operation: Operation) -> str:
+    """Say that it passes, and what the caller would notice all the same."""
+    if not record.operation.startswith(f"{operation.api}/"):
+        return f"{_PASS}, answered by {operation.api}"
+    return f"{_PASS} as anybody" if operation.scopes is None else _PASS
 
 
 def _came(record: AccessRecord) -> datetime:
     return record.at - timedelta(milliseconds=record.duration_ms)
 
 
-def _call(record: AccessRecord, operation: Operation, consumer: Consumer) -> Call:
+def _call(record: AccessRecord, operation: Operation) -> Call:
     scope = {"type": "http", "method": record.method, "path": record.template, "headers": []}
-    call = Call(
+    return Call(
         scope=scope, receive=_nothing, operation=operation, parameters={},
         started=_came(record).timestamp(),
     )  # fmt: skip
-    call.consumer = consumer
-    return call
 
 
 async def _nothing() -> dict[str, Any]:
@@ -144,42 +162,40 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     changed: Mapping[Change, int]
     unreplayed: Mapping[str, int]
     """Records that say too little, by what they lack."""
+    consumers: frozenset[str]
+    """Whose calls were replayed."""
+    operations: frozenset[str]
+    """What was called in them, as the records name it."""
 
 
-def changes(records: Iterable[AccessRecord | None], old: Replay, new: Replay) -> Replayed:
-    """Put every record to both; None stands for a line that is no access record."""
+def changes(records: Iterable[AccessRecord], old: Replay, new: Replay) -> Replayed:
+    """Put every record to both."""
     changed: Counter[Change] = Counter()
     lacking: Counter[str] = Counter()
     told: list[AccessRecord] = []
     for record in records:
-        lack = "no access record" if record is None else _lacks(record)
-        if record is not None and lack is None:
+        lack = _lacks(record, old, new)
+        if lack is None:
             told.append(record)
         else:
-            lacking[str(lack)] += 1
+            lacking[lack] += 1
     for record in sorted(told, key=_came):  # a record is written when its call ends
         before, after = old.verdict(record), new.verdict(record)
         if before != after:
             changed[record.consumer, record.operation, before, after] += 1
-    return Replayed(replayed=len(told), changed=changed, unreplayed=lacking)
+    return Replayed(
+        replayed=len(told),
+        changed=changed,
+        unreplayed=lacking,
+        consumers=frozenset(each.consumer for each in told),
+        operations=frozenset(each.operation for each in told),
+    )
 
 
-def _lacks(record: AccessRecord) -> str | None:
-    if record.consumer == ANONYMOUS.name and record.policy in _NOBODY:
-        return f"refused by {record.policy} before anybody was known to call"
-    return None
-
-
-def untold(old: GatewayConfig, new: GatewayConfig) -> Iterator[str]:
-    """Name the differences whose effect no record shows."""
-    for name in sorted(old.clients.keys() & new.clients.keys()):
-        mine, other = old.clients[name], new.clients[name]
-        for field in ("issuer", "secrets", "keys", "certificates", "accounts"):
-            if getattr(mine, field) != getattr(other, field):
-                yield f"clients.{name}.{field}"
-    for name in sorted(old.issuers.keys() & new.issuers.keys()):
-        if old.issuers[name] != new.issuers[name]:
-            yield f"issuers.{name}"
-    for field in old.gateway.__struct_fields__:
-        if getattr(old.gateway, field) != getattr(new.gateway, field):
-            yield f"gateway.{field}"
+def _lacks(record: AccessRecord, old: Replay, new: Replay) -> str | None:
+    """Say what is not known of a call; one that needs no credential has no caller to know."""
+    if record.consumer != ANONYMOUS.name or record.policy not in _NOBODY:
+        return None
+    if record.policy == "authenticate" and (old.is_public(record) or new.is_public(record)):
+        return None
+    return f"refused by {record.policy} before anybody was known to call"

@@ -114,7 +114,7 @@ class SystemTier:
     """
 
     def __init__(self, around: Surroundings, store: Store | None = None) -> None:
-        systems = around.configured.systems
+        systems = around.configured.connected()
         clock, parts = around.clock, around.parts
         self._http = HttpClient(tracing=around.tracing)
         edge = around.configured.gateway.gateway
@@ -300,7 +300,7 @@ class ProcessTier:
         erp_watch, wms_watch = self.propagation.over(self.journal)
         if not self.store.is_exclusive:
             self.propagation.watchdog.share(self.journal)
-        secrets_of_wms = WarehouseSecrets(configured.systems.shiphero.webhook_secrets, self.journal)
+        secrets_of_wms = WarehouseSecrets(configured.warehouse_secrets, self.journal)
         subscriptions.give_secrets_to(secrets_of_wms)
         self.reconciliation = ReconciliationApi(
             orders=OrderBook(self.store, self.journal.types),

@@ -20,7 +20,6 @@ from gateway.call import (
     Call,
     ClientGoneError,
     ConfigFault,
-    Consumer,
     Finding,
     Pass,
     Receive,
@@ -31,7 +30,7 @@ from gateway.call import (
 )
 from gateway.config import ConfigError
 from gateway.edge import deliver, deliver_early, problem_reply, refusal_of
-from gateway.explaining import explain
+from gateway.explaining import Caller, explain
 from gateway.lasting import Lasting
 from gateway.lifespan import lifespan
 from gateway.plans import Exit, Plan
@@ -143,7 +142,9 @@ class Gateway:
             self._served.take_over()
             self.lasting.tunnels.end(RESTARTED, "reloaded")
             self._records.event("configuration_taken_over", operations=len(self.operations))
-            retiring = asyncio.get_running_loop().create_task(self._retire(old, self._served))
+            retiring = asyncio.get_running_loop().create_task(
+                self._retire(old, self._served, tuple(self._retiring))
+            )
             self._retiring.add(retiring)
             retiring.add_done_callback(self._retiring.discard)
             return True
@@ -158,8 +159,15 @@ class Gateway:
             self._records.event("configuration_fault_found", **said)
         self._records.event("configuration_refused", error="ConfigError", faults=len(faults))
 
-    async def _retire(self, old: Served, successor: Served) -> None:
-        """Close a configuration once its last call has ended."""
+    async def _retire(
+        self, old: Served, successor: Served, before: Sequence[asyncio.Task[None]]
+    ) -> None:
+        """Close a configuration once its last call has ended, and those `before` it are closed.
+
+        Their calls may still be on an upstream that it took over from them.
+        """
+        if before:
+            await asyncio.wait(before)
         while old.in_flight:  # noqa: ASYNC110  polled only here: a call pays one decrement
             await asyncio.sleep(_RETIRE_LOOK_SECONDS)
         await old.close(successor)
@@ -314,8 +322,8 @@ class Gateway:
         if plan.upstream is None:
             raise RuntimeError(f"{plan.operation.key} leads nowhere")
 
-        async def begin(reply: Reply) -> None:
-            await self._begin_stream(plan, call, reply, send)
+        async def begin(reply: Reply) -> bool:
+            return await self._begin_stream(plan, call, reply, send)
 
         await plan.upstream(
             scope, call.receive, Exit(call, send, buffered=plan.buffered, begin=begin)
@@ -342,14 +350,17 @@ class Gateway:
         self._finish(reply)
         return reply
 
-    async def _begin_stream(self, plan: Plan, call: Call, reply: Reply, send: Send) -> None:
-        """Tell the policies of a streaming reply and send its head."""
-        reply = await self._tell(call, plan, len(plan.steps), reply)
-        self._finish(reply)
+    async def _begin_stream(self, plan: Plan, call: Call, reply: Reply, send: Send) -> bool:
+        """Tell the policies of a streaming reply and send its head, or all of what replaced it."""
+        told = await self._tell(call, plan, len(plan.steps), reply)
+        self._finish(told)
         call.streaming = True
-        await send(
-            {"type": "http.response.start", "status": reply.status, "headers": reply.headers}
-        )
+        if told is not reply:
+            call.reply = told
+            call.bytes_out = await deliver(send, told, head=call.head or call.method == "HEAD")
+            return False
+        await send({"type": "http.response.start", "status": told.status, "headers": told.headers})
+        return True
 
     async def _tell(self, call: Call, plan: Plan, asked: int, reply: Reply) -> Reply:
         waiting = []
@@ -380,9 +391,9 @@ class Gateway:
         if closing and reply.header(b"connection") is None:
             reply.headers.append(_CLOSE)
 
-    def explain(self, method: str, path: str, consumer: Consumer) -> list[Finding]:
+    def explain(self, method: str, target: str, caller: Caller) -> list[Finding]:
         """Say what each policy would do with a call, without effects: the same steps are read."""
-        return explain(self._served, method, path, consumer, now=self._clock.monotonic())
+        return explain(self._served, method, target, caller, now=self._clock.monotonic())
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take the lifespan, and handshakes where a contract may allow them."""

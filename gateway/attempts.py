@@ -2,7 +2,8 @@
 
 Three windows hold at once: a client from one address, an address whatever it names, a client from
 everywhere. The last would let a stranger lock a client out, so an address that has proven that
-client's secret lately is let through it. Names nobody has are counted like any other.
+client's secret lately is let through it. Names nobody has are counted like any other, by as much of
+them as a name may have, and forgotten with their window.
 """
 
 from collections import OrderedDict, deque
@@ -14,7 +15,11 @@ from runtime.clock import Clock
 _MOST_REMEMBERED: Final = 50_000
 _PROVEN_SECONDS: Final = 86_400.0
 
-_Key = tuple[str, str]
+_LONGEST_NAME: Final = 128
+"""Characters of a client's name; what is longer is nobody's."""
+
+_Key = tuple[str | None, str | None]
+"""A client and an address; None: whichever."""
 
 
 class Attempts:
@@ -32,22 +37,25 @@ class Attempts:
     def wait(self, client: str, address: str) -> float:
         """Answer for how many seconds no attempt is taken; 0.0 when one is taken now."""
         limits, now = self._limits, self._clock.monotonic()
+        client = client[:_LONGEST_NAME]
         longest = max(
             self._left((client, address), limits.client_from_address, now),
-            self._left(("", address), limits.address, now),
+            self._left((None, address), limits.address, now),
         )
         if self._proven.get((client, address), float("-inf")) <= now - _PROVEN_SECONDS:
-            longest = max(longest, self._left((client, ""), limits.client, now))
+            longest = max(longest, self._left((client, None), limits.client, now))
         return longest
 
     def failed(self, client: str, address: str) -> None:
         """Count one failure."""
         now = self._clock.monotonic()
-        for key in ((client, address), ("", address), (client, "")):
+        client = client[:_LONGEST_NAME]
+        for key in ((client, address), (None, address), (client, None)):
             log = self._failures.setdefault(key, deque())
             log.append(now)
             self._failures.move_to_end(key)
-        while len(self._failures) > _MOST_REMEMBERED:
+        edge = now - self._limits.seconds
+        while len(self._failures) > _MOST_REMEMBERED or self._oldest() <= edge:
             self._failures.popitem(last=False)
 
     def succeeded(self, client: str, address: str) -> None:
@@ -57,6 +65,10 @@ class Attempts:
         self._proven.move_to_end((client, address))
         while len(self._proven) > _MOST_REMEMBERED:
             self._proven.popitem(last=False)
+
+    def _oldest(self) -> float:
+        """Answer when whoever has been quiet for longest failed last."""
+        return next(iter(self._failures.values()))[-1]
 
     def _left(self, key: _Key, most: int, now: float) -> float:
         log = self._failures.get(key)

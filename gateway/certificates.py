@@ -54,7 +54,13 @@ def read(header: bytes) -> Certificate:
         found = x509.load_der_x509_certificate(der)
         names = _names(found)
         begins, ends = found.not_valid_before_utc, found.not_valid_after_utc
-    except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except (
+        ValueError,
+        TypeError,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
+    ):
         raise CertificateRefusedError("client-cert-not-a-certificate") from None
     digest = sha256(der).digest()
     return Certificate(

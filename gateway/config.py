@@ -6,16 +6,16 @@ Secrets stand in it only as hashes (`sha256:<hex>`) or references (`env:NAME`, `
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, time
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 
 from contracts.problems import Fault
 from gateway.call import ConfigFault
-from gateway.faults import Checker, choices, nearest
+from gateway.faults import Checker
 from gateway.policies.guard import GuardLimits
 from gateway.resilience import (
     CacheSettings,
@@ -24,11 +24,12 @@ from gateway.resilience import (
     ShedSettings,
     UpgradeSettings,
 )
-from gateway.routes import Operation
 from gateway.services import Service
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+NotEmpty = Annotated[str, msgspec.Meta(min_length=1)]
+ORIGIN_PATTERN: Final = r"^https?://[^/?#@\s]+$"
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -95,17 +96,17 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^?#]+$")]
-    audience: str
+    audience: NotEmpty
     algorithms: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
-    token_type: str = "at+jwt"  # noqa: S105  a media type, RFC 9068 section 2.1
+    token_type: NotEmpty = "at+jwt"  # noqa: S105  a media type, RFC 9068 section 2.1
     jwks_uri: str | None = None
     discovery: Literal["openid", "oauth"] = "openid"
     fresh_seconds: Annotated[float, msgspec.Meta(ge=10, le=86_400)] = 600.0
     stale_seconds: Annotated[float, msgspec.Meta(ge=60, le=604_800)] = 86_400.0
     cooldown_seconds: Annotated[float, msgspec.Meta(ge=0.1, le=300)] = 1.0
     leeway_seconds: Annotated[float, msgspec.Meta(ge=0, le=120)] = 30.0
-    scope_claim: str = "scope"
-    consumer_claim: str = "client_id"
+    scope_claim: NotEmpty = "scope"
+    consumer_claim: NotEmpty = "client_id"
     plan: str = "standard"
 
 
@@ -147,8 +148,8 @@ class ShieldSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The gateway itself."""
 
-    public_url: str = "http://127.0.0.1:8080"
-    audience: str = "crossdock"
+    public_url: Annotated[str, msgspec.Meta(pattern=ORIGIN_PATTERN)] = "http://127.0.0.1:8080"
+    audience: NotEmpty = "crossdock"
     instances: Positive = 1
     redis: str | None = None
     trusted_hops: tuple[str, ...] = ()
@@ -192,19 +193,24 @@ def json_schema() -> dict[str, Any]:
     return schema
 
 
+@cache
+def _checker() -> Checker:
+    return Checker(json_schema())
+
+
 def from_document(document: Mapping[str, Any]) -> GatewayConfig:
     """Read an already parsed document; raise `ConfigError` with every fault of its form."""
     told = plain(dict(document))
-    faults = Checker(json_schema()).faults(told)
+    faults = _checker().faults(told)
     if faults:
         raise ConfigError(_formal(fault) for fault in faults)
     return msgspec.convert(told, GatewayConfig)
 
 
 def plain(node: Any) -> Any:
-    """Write TOML's own dates as JSON would: the schema knows strings only."""
+    """Write TOML's own dates and times as JSON would: the schema knows strings only."""
     match node:
-        case date():
+        case date() | time():
             return node.isoformat()
         case dict():
             return {name: plain(each) for name, each in node.items()}
@@ -225,79 +231,6 @@ def _formal(fault: Fault) -> ConfigFault:
     )
 
 
-def check(
-    config: GatewayConfig, operations: Iterable[Operation], scopes: Iterable[str] = ()
-) -> list[ConfigFault]:
-    """Report what the form alone cannot show: names that name nothing, references that fail.
-
-    `scopes` are known beside those of the operations.
-    """
-    from gateway.credentials import credential_faults, naming_faults  # noqa: PLC0415  they read us
-    from gateway.keys import ALGORITHMS, reachable  # noqa: PLC0415  keys bring a JOSE library
-
-    known_scopes = {
-        scope
-        for operation in operations
-        for alternative in operation.scopes or ()
-        for scope in alternative
-    }.union(scopes)
-    faults: list[ConfigFault] = []
-    for name, client in config.clients.items():
-        place = f"clients.{name}"
-        faults += unknown(f"{place}.plan", [client.plan], config.plans, "a plan")
-        faults += unknown(f"{place}.scopes", client.scopes, known_scopes, "a scope")
-        issuers = (BUILT_IN, *config.issuers)
-        faults += unknown(f"{place}.issuer", [client.issuer], issuers, "an issuer")
-        for secret in client.secrets:
-            faults += secret_faults(f"{place}.secrets", secret)
-        faults += credential_faults(place, client, known_scopes)
-    faults += naming_faults(config)
-    for name, issuer in config.issuers.items():
-        place = f"issuers.{name}"
-        faults += unknown(f"{place}.plan", [issuer.plan], config.plans, "a plan")
-        faults += unknown(f"{place}.algorithms", issuer.algorithms, ALGORITHMS, "an algorithm")
-        for field, url in (("url", issuer.url), ("jwks_uri", issuer.jwks_uri)):
-            if url is not None and not reachable(url):
-                faults.append(
-                    ConfigFault(
-                        place=f"{place}.{field}",
-                        value=url,
-                        allowed="https, or http to this machine",
-                        remedy="Use https: keys that come over plain HTTP can be anybody's.",
-                    )
-                )
-    if config.gateway.redis is not None:
-        faults += _address_faults("gateway.redis", config.gateway.redis)
-    if not config.gateway.issuer.enabled:
-        faults += [
-            ConfigFault(
-                place=f"clients.{name}.secrets",
-                value="a secret, and no issuer of ours to use it at",
-                allowed="none without the built-in issuer",
-                remedy="Set gateway.issuer.enabled = true, or name the client's own issuer.",
-            )
-            for name, client in config.clients.items()
-            if client.secrets
-        ]
-    return faults
-
-
-def unknown(place: str, given: Iterable[str], known: Iterable[str], what: str) -> list[ConfigFault]:
-    """Report the names that name nothing known, each with the nearest that exists."""
-    names = sorted(known)
-    return [
-        ConfigFault(
-            place=place,
-            value=f"{each!r} is not {what}",
-            allowed=choices(names),
-            nearest=nearest(each, names),
-            remedy=f"Name {what} that exists.",
-        )
-        for each in given
-        if each not in names
-    ]
-
-
 _SHA256_HEX = 64
 
 
@@ -309,44 +242,31 @@ def secret_faults(place: str, secret: str) -> list[ConfigFault]:
             return []
         case "env" if rest in os.environ:
             return []
-        case "file" if Path(rest).is_file():
+        case "file" if is_there(rest):
             return []
         case "env" | "file":
             value, remedy = f"{secret} does not exist", "Set it before the start."
+        case "sha256":
+            value = "a hash that is not written in 64 lower-case hex digits (not shown)"
+            remedy = "Write it as `crossdock key` prints it, in lower-case hex."
         case _:
             value, remedy = "a secret in the clear", "Put its hash or a reference here."
     return [
         ConfigFault(
             place=place,
             value=value,
-            allowed="sha256:<64 hex digits>, env:NAME, file:/path",
+            allowed="sha256:<64 lower-case hex digits>, env:NAME, file:/path",
             remedy=remedy,
         )
     ]
 
 
-_REDIS: Final = ("redis", "rediss", "unix")
-
-
-def _address_faults(place: str, address: str) -> list[ConfigFault]:
-    """An address may be written out; a reference to one must lead somewhere. Its secret is kept."""
-    remedy = "Set it before the start."
+def is_there(path: str) -> bool:
+    """Tell whether a file is there; what can be no path is none."""
     try:
-        scheme = urlsplit(reference(address)).scheme
-        value = None if scheme in _REDIS else f"an address of {scheme or 'no kind'}"
-        remedy = "Name the Redis that the gateways share, or remove the line."
-    except (KeyError, OSError, UnicodeDecodeError):
-        value = f"{address} does not exist"
-    if value is None:
-        return []
-    return [
-        ConfigFault(
-            place=place,
-            value=value,
-            allowed="redis://, rediss:// or unix://, or env:NAME, file:/path of one",
-            remedy=remedy,
-        )
-    ]
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def secret_digest(secret: str) -> bytes:

@@ -23,6 +23,7 @@ REMEDIES: Final = {
     "is missing": "Add it.",
     "is not a member of this object": "Correct the name, or remove the line.",
     "is of another type": "Write that instead.",
+    "is too short": "Fill it in.",
     "is too small": "Choose a value within that.",
     "is too large": "Choose a value within that.",
     "has too many entries": "Remove what is too many.",
@@ -92,13 +93,13 @@ class Checker:
         )
         self.is_valid = self._validator.is_valid
 
-    def faults(self, document: Any) -> list[Fault]:
-        """Answer the faults, at most `MOST_FAULTS`, in the order of the document's paths."""
+    def faults(self, document: Any, most: int = MOST_FAULTS) -> list[Fault]:
+        """Answer the faults, at most `most` of them, in the order of the document's paths."""
         found: list[Fault] = []
         for error in self._validator.iter_errors(document):
             # One error may name tens of thousands of members, and a nearest name costs time.
-            found.extend(islice(self._said(error), MOST_FAULTS - len(found)))
-            if len(found) >= MOST_FAULTS:
+            found.extend(islice(self._said(error), most - len(found)))
+            if len(found) >= most:
                 break
         return sorted(found, key=lambda fault: fault.pointer)
 

@@ -93,18 +93,20 @@ def _form() -> dict[str, Any]:
 
 
 _REMEDY: Final = "Correct the contract, or ask its owner to."
-_FORM: Final = _form()
+_FORM: Final = Checker(_form())
 
 
 class Adapted(msgspec.Struct, frozen=True, kw_only=True):
     """A foreign contract as one of ours; without a document if there are faults.
 
-    `scopes` are all that it and its section name, for who is to be given them.
+    `scopes` are all that it and its section name, for who is to be given them; unless it could not
+    be read as far as it `names_scopes`.
     """
 
     document: dict[str, Any] | None
     faults: tuple[ConfigFault, ...]
     scopes: frozenset[str]
+    names_scopes: bool = True
 
 
 def adapt(name: str, service: Service, told: Any) -> Adapted:
@@ -113,20 +115,26 @@ def adapt(name: str, service: Service, told: Any) -> Adapted:
     place = service.contract
     wrong = _unreadable(place, told)
     if wrong is not None:
-        return Adapted(document=None, faults=(wrong,), scopes=scopes)
-    form, references = Checker(_FORM).faults(told), list(reference_faults(told))
+        return Adapted(document=None, faults=(wrong,), scopes=scopes, names_scopes=False)
+    form, references = _FORM.faults(told), list(reference_faults(told))
     faults = [_formal(place, fault, told) for fault in (*form, *references)]
     # Wrong terms and schemas stand in nobody's way: what else is wrong is told with them.
-    if all("/x-crossdock" in each.pointer for each in form) and all(
+    legible = all("/x-crossdock" in each.pointer for each in form) and all(
         "/schema" in each.pointer for each in references
-    ):
+    )
+    if legible:
         operations = list(operations_of(told))
         scopes |= {scope for each in operations for scope in each.scopes or ()}
         faults += _schema_faults(place, told)
         faults += _shape_faults(place, told, operations)
         faults += _section_faults(name, service, operations)
     if faults:
-        return Adapted(document=None, faults=tuple(faults), scopes=scopes)
+        return Adapted(
+            document=None,
+            faults=tuple(faults),
+            scopes=scopes,
+            names_scopes=legible and not form,
+        )
     return Adapted(document=told_over(name, service, told, scopes), faults=(), scopes=scopes)
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from contracts.problems import problem
 from gateway.application import Gateway
-from gateway.call import Call, ConfigFault, Policy, Refuse, Step, Verdict
+from gateway.call import Call, ConfigFault, Finding, Policy, Refuse, Step, Verdict
+from gateway.checking import check
 from gateway.circuits import Circuits
-from gateway.config import ConfigError, GatewayConfig, check, reference
+from gateway.config import ConfigError, GatewayConfig, reference
 from gateway.house import House, Ready
 from gateway.identity import identify
 from gateway.keep import Keep
@@ -107,6 +108,11 @@ def _disallowed(call: Call) -> Verdict:
     return Refuse(problem=problem("method-not-allowed"), headers=((b"allow", allow),))
 
 
+def _explain_disallowed(call: Call) -> Finding:
+    because = f"the path is known, {call.method} is not; allowed: {call.parameters['allow']}"
+    return Finding(policy="route", verdict="refuse", because=because)
+
+
 async def _always_ready() -> Mapping[str, str | None]:
     return {}
 
@@ -150,7 +156,7 @@ def build_gateway(
     metrics = lasting.metrics
     settings = config.gateway
     shared = (
-        SharedState(reference(settings.redis), records=records)
+        SharedState(reference(settings.redis), records=records, owed=lasting.owed)
         if settings.redis is not None
         else None
     )
@@ -198,7 +204,12 @@ def build_gateway(
         "validate": Validate(),
         "audit": Audit(keep, clock=clock),
         "idempotency": Idempotency(
-            keep, settings.idempotency, clock=clock, claims=shared, flights=lasting.flights
+            keep,
+            settings.idempotency,
+            clock=clock,
+            chance=chance,
+            claims=shared,
+            flights=lasting.flights,
         ),
         "shield": shield,
     }
@@ -222,8 +233,12 @@ def build_gateway(
     gone = Retired(retired or {}, metrics=metrics, known=identity.authenticate.known())
     served = Served(
         plans=plans,
-        unknown=routed.refusing(_nowhere("unknown"), Step("route", ask=gone.ask)),
-        disallowed=routed.refusing(_nowhere("disallowed"), Step("route", ask=_disallowed)),
+        unknown=routed.refusing(
+            _nowhere("unknown"), Step("route", ask=gone.ask, explain=gone.explain)
+        ),
+        disallowed=routed.refusing(
+            _nowhere("disallowed"), Step("route", ask=_disallowed, explain=_explain_disallowed)
+        ),
         straight=routed.refusing(_nowhere("upgrade"), Step("route", ask=not_upgraded)),
         policies=list(policies.values()),
         shield=shield,

@@ -114,9 +114,9 @@ def identify(
     authenticate = Authenticate(
         verifier=verifier(trusted, clock=clock),
         introduce=introduce_from(config),
-        keys=ApiKeys(_held_keys(config)),
+        keys=ApiKeys(held_keys(config)),
         presented=presented,
-        certified=_certified(config),
+        certified=certified(config),
         revocations=revocations,
         clock=clock,
         records=records,
@@ -198,6 +198,14 @@ def _consumer(name: str, client: Client, scopes: frozenset[str], expires: float)
     )
 
 
+def is_bounded(client: Client) -> bool:
+    """Tell whether `scopes` bound what the client's tokens may do.
+
+    None bound nothing where the issuer is not ours: it alone grants scopes then.
+    """
+    return bool(client.scopes) or client.issuer == BUILT_IN
+
+
 def introduce_from(config: GatewayConfig) -> Introduce:
     """Know consumers by their issuer and the name it gives them.
 
@@ -215,12 +223,11 @@ def introduce_from(config: GatewayConfig) -> Introduce:
         if client is not None and client.disabled:
             raise TokenRefusedError("client-disabled")
         if client is not None:
-            bounds = frozenset(client.scopes)
-            bounded = bool(bounds) or issuer == BUILT_IN
+            bounds = frozenset(client.scopes) if is_bounded(client) else claims.scopes
             return Consumer(
                 name=claims.consumer,
                 subject=claims.subject,
-                scopes=claims.scopes & bounds if bounded else claims.scopes,
+                scopes=claims.scopes & bounds,
                 accounts=_accounts(client),
                 plan=client.plan,
                 expires=claims.expires,
@@ -239,7 +246,8 @@ def introduce_from(config: GatewayConfig) -> Introduce:
     return introduce
 
 
-def _held_keys(config: GatewayConfig) -> list[HeldKey]:
+def held_keys(config: GatewayConfig) -> list[HeldKey]:
+    """Answer the API keys of clients that are not disabled, each with whom it speaks for."""
     return [
         HeldKey(
             id=key.id,
@@ -257,7 +265,8 @@ def _held_keys(config: GatewayConfig) -> list[HeldKey]:
     ]
 
 
-def _certified(config: GatewayConfig) -> Mapping[str, Consumer]:
+def certified(config: GatewayConfig) -> Mapping[str, Consumer]:
+    """Answer whom each certificate speaks for, disabled clients left out."""
     return {
         each: _consumer(name, client, frozenset(client.scopes), inf)
         for name, client in config.clients.items()

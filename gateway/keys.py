@@ -7,6 +7,7 @@ contradicts itself. One bad key does not spoil the good ones beside it.
 
 import asyncio
 import base64
+import binascii
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -60,7 +61,10 @@ def _number(value: Any) -> bytes:
     """Decode canonical base64url (RFC 4648 section 5, no padding, no stray bits)."""
     if not isinstance(value, str) or not _BASE64URL.fullmatch(value):
         raise KeyRefusedError("not-base64url")
-    raw = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+    try:
+        raw = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+    except binascii.Error:
+        raise KeyRefusedError("not-base64url") from None
     if base64.urlsafe_b64encode(raw).rstrip(b"=") != value.encode():
         raise KeyRefusedError("not-canonical-base64url")
     return raw
@@ -263,7 +267,8 @@ class RemoteKeys:
     async def fetch(self, kid: str | None) -> VerifyingKey | None:
         """Ask the issuer as soon as it may be asked; answer the key, None if it has none.
 
-        Raises `KeysUnavailableError` when no usable keys are to be had.
+        Raises `KeysUnavailableError` when no usable keys are to be had, or when the issuer could
+        not be asked: the key may be newer than those that still serve.
         """
         if self._running is None and self._rest() <= 0:
             await asyncio.shield(self._refresh())
@@ -276,7 +281,7 @@ class RemoteKeys:
                 # What was fetched may have been written before this token's key was: look again.
                 await self._wait_for_next()
         found = self.find(kid)
-        if found is None and not self.usable:
+        if found is None and (self._failures or not self.usable):
             raise KeysUnavailableError(max(1.0, self._rest()))
         return found
 

@@ -22,6 +22,8 @@ class Lasting:
     def __init__(self, clock: Clock) -> None:
         self.metrics = Metrics()
         self.meter = LocalMeter(clock)
+        self.owed: dict[str, int] = {}
+        """What was admitted while Redis was gone and is still to be counted there."""
         self.standing = Standing()
         self.flights: Flights = {}
         self.copies = Copies()

@@ -9,14 +9,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from contracts.context import BUDGET_HEADER, CORRELATION_HEADER, TRACEPARENT_HEADER
+from gateway.addresses import read_address
 from gateway.call import ConfigFault
 from gateway.edge import HOP_BY_HOP
 from gateway.foreign import adapt
+from gateway.gaps import NO_GAPS, Gaps
 from gateway.house import FIRST_SEGMENTS
 from gateway.reading import UnreadableError, read
 from gateway.retelling import prefix_of
@@ -38,39 +39,61 @@ _OUR_PREFIX: Final = "x-crossdock-"
 
 
 class Mounted(msgspec.Struct, frozen=True, kw_only=True):
-    """What the services' contracts come to. `scopes` are all that they and their sections name."""
+    """What the services' contracts come to. `scopes` are all that they and their sections name.
+
+    `unread` are the services whose contract could not be read as far as it names scopes.
+    """
 
     operations: tuple[Operation, ...]
     published: tuple[dict[str, Any], ...]
     faults: tuple[ConfigFault, ...]
     scopes: frozenset[str]
+    unread: frozenset[str] = frozenset()
 
 
-def mount(services: Mapping[str, Service], ours: Sequence[Operation]) -> Mounted:
-    """Read and compile every service's contract; `ours` are the operations it may not stand on."""
+def mount(
+    services: Mapping[str, Service], ours: Sequence[Operation], gaps: Gaps = NO_GAPS
+) -> Mounted:
+    """Read and compile every service's contract; `ours` are the operations it may not stand on.
+
+    `gaps` are the places that were left out of the sections because their form is wrong: nothing
+    is told of these, nor because of them.
+    """
     documents: list[dict[str, Any]] = []
     published: list[dict[str, Any]] = []
-    faults = list(_prefix_faults(services, ours))
+    faults = list(_prefix_faults(services, ours, gaps))
     scopes: set[str] = set()
+    unread: set[str] = set()
     for name, service in services.items():
         faults += _section_faults(name, service)
+        scopes |= set(service.scopes)
+        if gaps.at("services", name, "contract"):
+            continue
         try:
             told = read(Path(service.contract))
         except UnreadableError as error:
             faults.append(_unreadable(name, service, error))
-            scopes |= set(service.scopes)
+            unread.add(name)
             continue
         adapted = adapt(name, service, told)
-        faults += adapted.faults
+        public = gaps.within("services", name, "public")
+        faults += [
+            fault
+            for fault in adapted.faults
+            if not (public and fault.place == f"services.{name}.scopes")
+        ]
         scopes |= adapted.scopes
+        if not adapted.names_scopes:
+            unread.add(name)
         if adapted.document is not None and _NAME.fullmatch(name):
             documents.append(adapted.document)
             published += [adapted.document] if service.publish else []
     return Mounted(
         operations=compile_documents(documents),
         published=tuple(published),
-        faults=tuple(faults),
+        faults=tuple(fault for fault in faults if not gaps.hold(fault.place)),
         scopes=frozenset(scopes),
+        unread=frozenset(unread),
     )
 
 
@@ -84,7 +107,7 @@ def _unreadable(name: str, service: Service, error: UnreadableError) -> ConfigFa
 
 
 def _prefix_faults(
-    services: Mapping[str, Service], ours: Sequence[Operation]
+    services: Mapping[str, Service], ours: Sequence[Operation], gaps: Gaps
 ) -> Iterator[ConfigFault]:
     """Two may not answer one path, and nobody may stand among our own."""
     taken = FIRST_SEGMENTS | {each.template.split("/")[1] for each in ours}
@@ -113,7 +136,8 @@ def _prefix_faults(
                 allowed="a path that is not below another service's, nor above it",
                 remedy="Name another prefix.",
             )
-        seen[prefix] = name
+        if not gaps.at("services", name, "prefix"):
+            seen.setdefault(prefix, name)
 
 
 def _overlap(one: str, other: str) -> bool:
@@ -122,13 +146,8 @@ def _overlap(one: str, other: str) -> bool:
 
 def _section_faults(name: str, service: Service) -> Iterator[ConfigFault]:
     """Report addresses and headers that cannot be used; no secret is repeated."""
-    try:
-        parts = urlsplit(service.url)
-        known = bool(parts.hostname) and (parts.port is None or parts.port > 0)
-        secret = parts.username is not None
-    except ValueError:
-        known = secret = False
-    if not known or secret:
+    secret = "@" in service.url.partition("://")[2].partition("/")[0]
+    if secret or read_address(service.url) is None:
         yield ConfigFault(
             place=f"services.{name}.url",
             value="an address with a secret in it" if secret else f"{service.url!r} names no host",
@@ -167,6 +186,6 @@ def _reference_fault(reference: str) -> str | None:
                 value = Path(rest).read_text(encoding="utf-8").strip()
             case _:
                 return "a secret in the clear"
-    except (KeyError, OSError, UnicodeDecodeError):
+    except (KeyError, OSError, ValueError):
         return f"{reference} does not exist"
     return None if _SENDABLE.fullmatch(value) else f"{reference} is nothing that a header can hold"

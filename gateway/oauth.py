@@ -71,7 +71,7 @@ class ClientProof:
         self._clients = {
             name: (client, _filled([secret_digest(each) for each in client.secrets], nobody))
             for name, client in clients.items()
-            if client.issuer == BUILT_IN and (client.secrets or client.certificates)
+            if can_prove_itself(client)
         }
 
     def scopes(self) -> list[str]:
@@ -132,6 +132,11 @@ class ClientProof:
     def _known(self, name: str) -> str:
         """Answer a name for the log: what a stranger writes there is not repeated."""
         return name if name in self._clients else "unknown"
+
+
+def can_prove_itself(client: Client) -> bool:
+    """Tell whether the built-in issuer has anything to know the client by."""
+    return client.issuer == BUILT_IN and bool(client.secrets or client.certificates)
 
 
 def _filled(digests: list[bytes], nobody: bytes) -> tuple[bytes, ...]:

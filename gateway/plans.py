@@ -54,14 +54,24 @@ class Plan:
         return f"<Plan {self.operation.key} {'>'.join(step.name for step in self.steps)}>"
 
 
-Begin = Callable[[Reply], Awaitable[None]]
-"""Tells the policies of a reply that will stream, and sends its head."""
+Begin = Callable[[Reply], Awaitable[bool]]
+"""Tells the policies of a reply that will stream and sends its head; False: another was sent."""
 
 
 class Exit:
     """Takes an upstream's answer and sends it on: whole where it comes whole, else as it comes."""
 
-    __slots__ = ("_begin", "_buffered", "_call", "_chunks", "_send", "_size", "head", "status")
+    __slots__ = (
+        "_begin",
+        "_buffered",
+        "_call",
+        "_chunks",
+        "_over",
+        "_send",
+        "_size",
+        "head",
+        "status",
+    )
 
     def __init__(self, call: Call, send: Send, *, buffered: bool, begin: Begin) -> None:
         self._begin = begin
@@ -69,6 +79,7 @@ class Exit:
         self._call = call
         self._send = send
         self._chunks: list[bytes] = []
+        self._over = False
         self._size = 0
         self.status = 0
         self.head: list[tuple[bytes, bytes]] = []
@@ -84,7 +95,7 @@ class Exit:
         body: bytes = message.get("body", b"")
         more: bool = message.get("more_body", False)
         call = self._call
-        if call.streaming:
+        if call.streaming and not self._over:
             call.bytes_out += len(body)
             await self._send({"type": "http.response.body", "body": body, "more_body": more})
             return
@@ -103,6 +114,7 @@ class Exit:
         reply = from_upstream(self.status, self.head, None)
         call.reply = reply
         if reply.body is None:
-            await self._begin(reply)
-            call.bytes_out += len(body)
-            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+            self._over = not await self._begin(reply)
+            if not self._over:
+                call.bytes_out += len(body)
+                await self._send({"type": "http.response.body", "body": body, "more_body": True})

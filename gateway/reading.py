@@ -20,6 +20,8 @@ def read(path: Path) -> Any:
         raw = path.read_bytes()
     except OSError as error:
         raise UnreadableError((error.strerror or "cannot be read").lower()) from None
+    except ValueError:
+        raise UnreadableError("no name that a file can have") from None
     if len(raw) > _MOST_BYTES:
         raise UnreadableError(f"larger than {_MOST_BYTES} bytes")
     try:

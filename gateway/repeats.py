@@ -8,10 +8,11 @@ other is given up (Dean and Barroso, "The Tail at Scale", 2013).
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
 from heapq import heappop, heappush
 from itertools import count
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from pyreqwest.exceptions import RequestError, RequestTimeoutError
 from pyreqwest.request import StreamRequest
@@ -19,9 +20,10 @@ from pyreqwest.response import Response
 
 from gateway.resilience import RepeatSettings
 from runtime.guard import RetryBudget
+from runtime.http.ends import was_never_sent
 
 Opened: TypeAlias = tuple[StreamRequest, Response]
-Open: TypeAlias = Callable[[], Awaitable[Opened]]
+Open: TypeAlias = Callable[[], Coroutine[Any, Any, Opened]]
 
 UNWELL: Final = frozenset({502, 503, 504})
 """Answers that a second attempt may mend."""
@@ -83,10 +85,8 @@ class Repeats:
                 delay = max(tail.p95, self._settings.least_hedge_seconds)
                 self._starts.at(began + delay, race)
                 opened = await race.run()
-        except RequestTimeoutError:
-            raise  # the caller's time is spent
-        except RequestError:
-            if not ((safe or keyed) and self._may_retry()):
+        except RequestError as error:
+            if is_spent(error) or not ((safe or keyed) and self._may_retry()):
                 raise
             return await attempt()
         if tail is not None:
@@ -115,6 +115,11 @@ class Repeats:
         return allowed
 
 
+def is_spent(error: RequestError) -> bool:
+    """Tell the end of the caller's time from a connection that could not be made in its own."""
+    return isinstance(error, RequestTimeoutError) and not was_never_sent(error)
+
+
 def _mendable(response: Response) -> bool:
     """Tell a failure from an answer: who says what is wrong, or when to come again, is well."""
     return (
@@ -127,9 +132,11 @@ def _mendable(response: Response) -> bool:
 class _Starts:
     """Starts rivals when they are due: one timer for all races, as hardly any race needs it."""
 
-    __slots__ = ("_due", "_next", "_number", "_timer")
+    __slots__ = ("_context", "_due", "_next", "_number", "_timer")
 
     def __init__(self) -> None:
+        self._context = Context()
+        """The timer's: nobody's call, as it serves those of many."""
         self._due: list[tuple[float, int, _Race]] = []
         self._number = count()
         self._timer: asyncio.Handle | None = None
@@ -145,7 +152,7 @@ class _Starts:
         if self._timer is not None:
             self._timer.cancel()
         self._next = due
-        self._timer = asyncio.get_running_loop().call_at(due, self._look)
+        self._timer = asyncio.get_running_loop().call_at(due, self._look, context=self._context)
 
     def _look(self) -> None:
         self._timer, self._next = None, float("inf")
@@ -161,16 +168,17 @@ class _Race:
     """One attempt in the caller's own task, and perhaps a rival in another.
 
     A rival that wins cancels the caller's wait as `asyncio.timeout` does, and takes the
-    cancellation back.
+    cancellation back. The rival runs in a copy of the caller's context, not in the timer's.
     """
 
-    __slots__ = ("_allowed", "_attempt", "_rival", "_task", "_won", "over")
+    __slots__ = ("_allowed", "_attempt", "_context", "_rival", "_task", "_won", "over")
 
     def __init__(
         self, attempt: Open, allowed: Callable[[], bool], loop: asyncio.AbstractEventLoop
     ) -> None:
         self._attempt: Open | None = attempt
         self._allowed = allowed
+        self._context = copy_context()
         self._task = asyncio.current_task(loop)
         self._rival: asyncio.Task[Opened] | None = None
         self._won = False
@@ -192,6 +200,8 @@ class _Race:
         except RequestError:
             if self._rival is None:
                 raise
+            if self._won:
+                task.uncancel()  # as in `_first`: the client made an error of the cancellation
             self._won = True
             return await self._rival
         finally:
@@ -210,7 +220,8 @@ class _Race:
     def start(self) -> None:
         """Start the rival, if the race is still on and the budget allows one."""
         if self._attempt is not None and self._allowed():
-            self._rival = asyncio.ensure_future(self._attempt())
+            loop = asyncio.get_running_loop()
+            self._rival = loop.create_task(self._attempt(), context=self._context)
             self._rival.add_done_callback(self._ended)
 
     def _ended(self, rival: asyncio.Task[Opened]) -> None:

@@ -8,7 +8,7 @@ from runtime.guard import BreakerSettings
 from runtime.guard.limit import LimitSettings
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -19,6 +19,7 @@ class CircuitSettings(BreakerSettings, frozen=True, kw_only=True, forbid_unknown
     ratio: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
     window: Count = 50
     minimum: Count = 20
+    slow_seconds: Seconds | None = None
     slow_ratio: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.8
     open_seconds: Seconds = 2.0
     longest_open_seconds: Seconds = 30.0
@@ -66,6 +67,6 @@ class ShedSettings(LimitSettings, frozen=True, kw_only=True, forbid_unknown_fiel
     least: Count = 64
     first: Count = 1_024
     most: Count = 4_096
-    tolerance: Annotated[float, msgspec.Meta(gt=1)] = 2.0
+    tolerance: Annotated[float, msgspec.Meta(gt=1, le=1_000)] = 2.0
     window_seconds: Seconds = 0.1
     late_seconds: Seconds = 0.05

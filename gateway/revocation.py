@@ -20,7 +20,7 @@ from gateway.records import Records
 from runtime.clock import Clock
 
 EVERY_SECONDS: Final = 1.0
-"""How often file and Redis are looked at: the most a withdrawn credential goes on working."""
+"""How often file and Redis are looked at; what goes from one to the other takes two looks."""
 _COMPACT_BYTES: Final = 1024 * 1024
 _KEYS: Final = [
     f"{{crossdock:revocations}}:{each}" for each in ("entries", "revisions", "state", "ends")
@@ -283,13 +283,18 @@ class Revocations:
 
 
 def append(path: Path, entries: Sequence[Entry]) -> None:
-    """Append entries durably; every process that watches the file sees them within a second."""
+    """Append entries durably; every process that watches the file sees them within a second.
+
+    A line that was cut off, as by a full disk, is ended first: what comes after it must count.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     lines = b"".join(msgspec.json.encode(each) + b"\n" for each in entries)
     with _locked(path):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(handle, "ab") as file:
-            file.write(lines)
+            size = os.fstat(handle).st_size
+            cut_off = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+            file.write(b"\n" + lines if cut_off else lines)
             file.flush()
             os.fsync(file.fileno())
 

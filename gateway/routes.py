@@ -154,10 +154,12 @@ def _operation(
     except msgspec.ValidationError as error:
         faults.append(Fault(pointer=f"{place}/x-crossdock", detail=str(error)))
         return None
-    parameters = [
+    described = (
         _resolve(document, each)
         for each in (*item.get("parameters", ()), *node.get("parameters", ()))
-    ]
+    )
+    # An operation's own description of a parameter replaces its path's ("Operation Object").
+    parameters = {(each["in"], each["name"]): each for each in described}.values()
     body = _resolve(document, node.get("requestBody")) or {}
     content: dict[str, Any] = body.get("content", {})
     json_types = [media_type for media_type in content if is_json(media_type)]

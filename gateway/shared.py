@@ -51,7 +51,7 @@ if owed > 0 then
     redis.call('EXPIRE', KEYS[i], ARGV[2 * i + 1] + 1)
   end
 end
-local binding, tightest, wait, left_of, reset_of = 1, 2, 0, {}, {}
+local binding, fewest, wait, left_of, reset_of = 1, math.huge, 0, {}, {}
 local admitted = 1
 for i = 1, #KEYS do
   local quota, window = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1]) * 1000000
@@ -69,8 +69,9 @@ for i = 1, #KEYS do
     end
     if reset_of[i] > wait then binding, wait = i, reset_of[i] end
     admitted = 0
-  elseif admitted == 1 and left / quota < tightest then
-    binding, tightest = i, left / quota
+  elseif admitted == 1
+      and (left < fewest or left == fewest and reset_of[i] > reset_of[binding]) then
+    binding, fewest = i, left
   end
 end
 if admitted == 0 then return {0, binding, math.max(0, left_of[binding]), wait} end
@@ -84,12 +85,13 @@ return {1, binding, left_of[binding] - cost, reset_of[binding]}
 """
 
 CLAIM: Final = """
+-- Held as fingerprint:holder; all fingerprints are of one length.
 local held = redis.call('GET', KEYS[1])
 if not held then
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  redis.call('SET', KEYS[1], ARGV[1] .. ':' .. ARGV[2], 'PX', ARGV[3])
   return 'ours'
 end
-if held == ARGV[1] then return 'running' end
+if string.sub(held, 1, #ARGV[1]) == ARGV[1] then return 'running' end
 return 'other-request'
 """
 
@@ -151,9 +153,12 @@ class _Patience:
 
 
 class SharedState:
-    """Redis, asked with scripts only and never waited for long."""
+    """Redis, asked with scripts only and never waited for long.
 
-    def __init__(self, url: str, *, records: Records) -> None:
+    `owed` is what it was not told yet of the calls admitted without it; it outlives this object.
+    """
+
+    def __init__(self, url: str, *, records: Records, owed: dict[str, int] | None = None) -> None:
         self._url = url
         self._records = records
         self._client: Any = None
@@ -161,7 +166,7 @@ class SharedState:
         self._gone = False
         self._heard = float("-inf")
         self._waiting: set[_Patience] = set()
-        self._owed: dict[str, int] = {}
+        self._owed: dict[str, int] = {} if owed is None else owed
         self._seeking: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -194,15 +199,16 @@ class SharedState:
         await asyncio.gather(*(pulse(keys=[_PULSE_KEY], args=[]) for _ in range(_CONNECTIONS)))
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; what is being asked over them finds Redis gone."""
+        # First: a script that fails because of us is no Redis lost, and nobody is to look for it.
+        client, self._client = self._client, None
         if self._seeking is not None:
             self._seeking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._seeking
             self._seeking = None
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        if client is not None:
+            await client.aclose()
             self._scripts = {}
 
     async def spend(self, key: str, windows: Sequence[Window], cost: int = 1) -> Spent | None:
@@ -210,10 +216,13 @@ class SharedState:
         keys = [f"crossdock:quota:{{{key}}}:{each.seconds}" for each in windows]
         numbers = [number for each in windows for number in (each.quota, each.seconds)]
         owed = self._owed.pop(key, 0)
-        found = await self.run(SPEND, keys, [cost, *numbers, owed])
-        if found is None:
-            if owed:
+        found = None
+        try:
+            found = await self.run(SPEND, keys, [cost, *numbers, owed])
+        finally:  # a caller who leaves meanwhile takes no debt along
+            if found is None and owed:
                 self.owe(key, owed)
+        if found is None:
             return None
         admitted, binding, remaining, reset = (int(each) for each in found)
         return Spent(
@@ -227,10 +236,12 @@ class SharedState:
         """Remember what was admitted without Redis: it is counted when Redis is there again."""
         self._owed[key] = min(self._owed.get(key, 0) + cost, _MOST_OWED)
 
-    async def claim(self, scope: str, key: str, fingerprint: str, seconds: float) -> Claimed:
+    async def claim(
+        self, scope: str, key: str, fingerprint: str, *, holder: str, seconds: float
+    ) -> Claimed:
         """Claim a key; with Redis gone every claim is granted, the tier below is keyed too."""
         name = f"crossdock:claim:{scope}:{key}"
-        found = await self.run(CLAIM, [name], [fingerprint, int(seconds * 1000)])
+        found = await self.run(CLAIM, [name], [fingerprint, holder, int(seconds * 1000)])
         match found:
             case b"running":
                 return "running"
@@ -239,9 +250,9 @@ class SharedState:
             case _:
                 return "ours"
 
-    async def unclaim(self, scope: str, key: str, fingerprint: str) -> None:
-        """Give a claim back, if it is still this request's."""
-        await self.run(UNCLAIM, [f"crossdock:claim:{scope}:{key}"], [fingerprint])
+    async def unclaim(self, scope: str, key: str, fingerprint: str, *, holder: str) -> None:
+        """Give a claim back, if it is still this holder's."""
+        await self.run(UNCLAIM, [f"crossdock:claim:{scope}:{key}"], [f"{fingerprint}:{holder}"])
 
     @property
     def gone(self) -> bool:
@@ -274,7 +285,7 @@ class SharedState:
             self._lost(error)
 
     def _lost(self, error: Exception) -> None:
-        if self._gone:
+        if self._gone or self._client is None:
             return
         self._gone = True
         self._records.event("shared_state_lost", error=type(error).__name__)

@@ -30,6 +30,13 @@ _CLIENT_ID: Final = re.compile(r"[!-~]{1,256}")
 """Visible ASCII (RFC 6749 appendix A.1, without the space): it is written to logs and metrics."""
 _THUMBPRINT: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
+
+class _Signatures(jws.JWSRegistry):
+    """Takes signatures as long as the longest key that is taken makes them (8,192 bits)."""
+
+    max_signature_length = 1_366
+
+
 # EdDSA is the older name of Ed25519 (RFC 9864) and what most issuers still say.
 warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)
 
@@ -143,7 +150,7 @@ class Verifier:
         if algorithm not in key.algorithms:
             raise TokenRefusedError("alg-not-of-key")
         try:
-            jws.deserialize_compact(token, key.key, algorithms=[algorithm])
+            jws.deserialize_compact(token, key.key, registry=_Signatures(algorithms=[algorithm]))
         except (JoseError, ValueError, TypeError):
             raise TokenRefusedError("signature") from None
         return _claims(read.claims, trust, self._clock.now().timestamp())

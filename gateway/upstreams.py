@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import RequestError, RequestTimeoutError
+from pyreqwest.exceptions import RequestError
 from pyreqwest.request import RequestBuilder
 from pyreqwest.response import Response
 
@@ -26,7 +26,7 @@ from contracts.context import (
 from contracts.problems import ProblemError, refuse
 from gateway.call import Application, ClientGoneError, Header, Message, Receive, Scope, Send
 from gateway.edge import HOP_BY_HOP
-from gateway.repeats import Opened, Repeats
+from gateway.repeats import Opened, Repeats, is_spent
 from gateway.resilience import RepeatSettings
 from gateway.routes import SAFE
 from runtime.clock import Clock
@@ -39,6 +39,8 @@ Saying = Callable[[CallContext, float], list[tuple[str, str]]]
 
 OPERATION: Final = "crossdock.operation"
 """Under this name the scope tells an upstream which operation is called."""
+TRIAL: Final = "crossdock.trial"
+"""Under this name the scope tells that the call is a circuit's trial: one attempt, no second."""
 _PSEUDONYM: Final = "crossdock"
 """Our name in `Via`; which machine it was is nobody's business."""
 _FINAL: Final = 200
@@ -144,7 +146,7 @@ class Forwarder:
         body = _Body(receive)
         operation = scope.get(OPERATION, target)
         streams = self._whole is not None and operation not in self._whole
-        safe = method in SAFE
+        safe, trial = method in SAFE, TRIAL in scope
         if not safe:
             await body.begin()
 
@@ -163,16 +165,19 @@ class Forwarder:
             opened, response = await self.repeats.run(
                 attempt,
                 operation=operation,
-                safe=safe,
-                keyed=self._keyed_again and context.idempotency_key is not None and body.whole,
+                safe=safe and not trial,
+                keyed=self._keyed_again
+                and context.idempotency_key is not None
+                and body.whole
+                and not trial,
             )
             try:
                 await _answer(response, send, lambda: context.remaining(self._clock.monotonic()))
             finally:
                 await opened.__aexit__(None, None, None)
-        except RequestTimeoutError:
-            raise refuse("deadline-exceeded") from None
-        except (RequestError, ClientGoneError):
+        except (RequestError, ClientGoneError) as error:
+            if isinstance(error, RequestError) and is_spent(error):
+                raise refuse("deadline-exceeded") from None
             if body.broken is not None:
                 raise body.broken from None  # the caller's fault, not the upstream's
             raise refuse("upstream-unavailable", retry_after=1) from None
@@ -238,8 +243,10 @@ class _Body:
         self.broken: Exception | None = None
 
     async def begin(self) -> None:
-        """Take what is there already."""
+        """Take what is there already; raise `ClientGoneError` if the caller left before it came."""
         first = await self._receive()
+        if first["type"] == "http.disconnect":
+            raise ClientGoneError
         self._first = first.get("body", b"")
         self.whole = not first.get("more_body", False)
 

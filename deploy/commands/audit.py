@@ -13,14 +13,16 @@ _SHOWN = 20
 _TOLD_ELSEWHERE = frozenset({"act", "actor", "consumer", "pauseMicros"})
 
 
-@click.group(name="audit", cls=Listing)
+@click.group(name="audit", cls=Listing, epilog="Example: crossdock audit --actor operator")
 def command() -> None:
     """Show who did what; verify that the record of it is whole."""
 
 
-@command.command(name="list")
+@command.command(name="list", epilog="Example: crossdock audit list --actor operator")
 @click.option("--actor", help="Only what this person or client did.")
-@click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 200), default=20, show_default=True, help="How many."
+)
 @operated
 def list_(*, actor: str | None, limit: int, as_json: bool, client: str, secret: str | None) -> None:
     """Show the latest records, newest first."""
@@ -56,7 +58,7 @@ def _said(record: dict[str, Any]) -> tuple[str, str]:
 
 @command.command(
     name="verify",
-    epilog="Keep checkpoints where nobody who can write the store can write.",
+    epilog="Example: crossdock audit verify --export checkpoints.json",
 )
 @click.option(
     "--checkpoints",
@@ -73,7 +75,10 @@ def verify(
     *, checkpoints: Path | None, export: Path | None, as_json: bool, client: str,
     secret: str | None,
 ) -> None:  # fmt: skip
-    """Verify every chain and every line of every timeline. Exit code 1: the record is not whole."""
+    """Verify every chain and every line of every timeline. Exit code 1: the record is not whole.
+
+    Keep checkpoints where nobody who can write the store can write.
+    """
     import msgspec  # noqa: PLC0415  # start-up time
 
     body: dict[str, Any] = {}

@@ -28,12 +28,12 @@ __all__ = ["command"]
 _GATEWAY: Final = "/gateway/v1/circuits"
 
 
-@click.group(name="breakers", cls=Listing)
+@click.group(name="breakers", cls=Listing, epilog="Example: crossdock breakers")
 def command() -> None:
     """Show the circuit breakers towards vendors and tiers; trip or reset one."""
 
 
-@command.command(name="list")
+@command.command(name="list", epilog="Example: crossdock breakers list --json")
 @operated
 def list_(*, as_json: bool, client: str, secret: str | None) -> None:
     """Show every breaker."""
@@ -65,7 +65,10 @@ def _change(action: str, breaker: str, note: str, client: str, secret: str | Non
     return asked(client, secret, act)
 
 
-@command.command(name="trip")
+@command.command(
+    name="trip",
+    epilog='Example: crossdock breakers trip erp.write --note "The ERP is being upgraded"',
+)
 @click.argument("breaker")
 @note_option
 @operated
@@ -75,7 +78,9 @@ def trip(*, breaker: str, note: str, as_json: bool, client: str, secret: str | N
     print_json(told) if as_json else _show([told])
 
 
-@command.command(name="reset")
+@command.command(
+    name="reset", epilog='Example: crossdock breakers reset erp.write --note "The ERP is back"'
+)
 @click.argument("breaker")
 @note_option
 @operated

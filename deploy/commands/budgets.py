@@ -9,7 +9,7 @@ from deploy.commands.operating import asked, operated, path, print_json, span, t
 __all__ = ["command"]
 
 
-@click.command(name="budgets")
+@click.command(name="budgets", epilog="Example: crossdock budgets --json")
 @operated
 def command(*, as_json: bool, client: str, secret: str | None) -> None:
     """Show what each vendor account allows and what of it is used."""

@@ -27,7 +27,9 @@ CATEGORIES = (
 ACTIONS = ("retry", "accept", "amend", "release", "cancel")
 
 
-@click.group(name="exceptions", cls=Listing)
+@click.group(
+    name="exceptions", cls=Listing, epilog="Example: crossdock exceptions --category time-out"
+)
 def command() -> None:
     """List what stopped orders, show one, apply a remedy to one."""
 
@@ -35,7 +37,9 @@ def command() -> None:
 @command.command(name="list", epilog="Example: crossdock exceptions list --category time-out")
 @click.option("--category", type=click.Choice(CATEGORIES), help="Only these.")
 @click.option("--all", "every", is_flag=True, help="Those that are over, too.")
-@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="How many."
+)
 @operated
 def list_(
     *, category: str | None, every: bool, limit: int, as_json: bool, client: str, secret: str | None
@@ -69,7 +73,9 @@ def list_(
         click.echo(f"There are more than {limit}: --limit, or --category.", err=True)
 
 
-@command.command(name="show")
+@command.command(
+    name="show", epilog="Example: crossdock exceptions show 01K9ZQ4T5V6W7X8Y9Z0A1B2C3D"
+)
 @click.argument("exception")
 @operated
 def show(*, exception: str, as_json: bool, client: str, secret: str | None) -> None:
@@ -101,7 +107,8 @@ def show(*, exception: str, as_json: bool, client: str, secret: str | None) -> N
 
 @command.command(
     name="remedy",
-    epilog='Example: crossdock exceptions remedy 01K... retry --note "The ERP is back"',
+    epilog="Example: crossdock exceptions remedy 01K9ZQ4T5V6W7X8Y9Z0A1B2C3D retry "
+    '--note "The ERP is back"',
 )
 @click.argument("exception")
 @click.argument("action", type=click.Choice(ACTIONS))

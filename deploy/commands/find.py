@@ -11,7 +11,7 @@ __all__ = ["command"]
 
 @click.command(
     name="find",
-    epilog="Example: crossdock find SO-1042; then crossdock orders show with its reference.",
+    epilog="Example: crossdock find SO-1042",
 )
 @click.argument("number")
 @operated
@@ -19,7 +19,8 @@ def command(*, number: str, as_json: bool, client: str, secret: str | None) -> N
     """Find what NUMBER belongs to: any business id.
 
     A reference, PO, ERP order, fulfilment order, shipment, tracking or invoice number, deal,
-    customer, exception, or the caller's key.
+    customer, exception, or the caller's key. `crossdock orders show` tells the story of the
+    reference that is found.
     """
 
     async def ask(gateway: Any) -> Any:

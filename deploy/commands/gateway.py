@@ -13,6 +13,7 @@ def command(*, port: int | None) -> None:
     """Serve the policy gateway alone, until stopped (Ctrl-C, SIGTERM).
 
     It forwards to the tiers at `tiers.system`, `tiers.process` and `tiers.experience` of the
-    configuration (crossdock serve).
+    configuration (crossdock serve), and to the `services` that are not ours. With services and no
+    tier it stands in front of these alone.
     """
-    run("serve_gateway", "The gateway", port=port)
+    run("gateway", "The gateway", port=port)

@@ -7,8 +7,8 @@ __all__ = ["command"]
 
 @click.command(
     name="key",
-    epilog='Example: crossdock key partner-acme, then curl -H "X-API-Key: $KEY" '
-    "http://127.0.0.1:8080/partner/v1/orders",
+    epilog="Example: crossdock key partner-acme; with its lines in the configuration, "
+    'curl -H "X-API-Key: $KEY" http://127.0.0.1:8080/sales/v1/orders?po=PO-1',
 )
 @click.argument("client")
 @click.option("--expires", metavar="DATE", help="When it ends, as 2027-06-30T00:00:00Z.")

@@ -9,7 +9,7 @@ from deploy.commands.operating import asked, operated, path, print_json, span, t
 __all__ = ["command"]
 
 
-@click.command(name="lanes")
+@click.command(name="lanes", epilog="Example: crossdock lanes")
 @operated
 def command(*, as_json: bool, client: str, secret: str | None) -> None:
     """Show each lane's queue, and the queue of everybody who is told what happens."""

@@ -14,7 +14,7 @@ __all__ = ["command"]
 OPERATOR = "operator"
 
 
-@click.group(name="orders")
+@click.group(name="orders", epilog="Example: crossdock orders show 536365")
 def command() -> None:
     """Import an order file, or tell the story of one order."""
 

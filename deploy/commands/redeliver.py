@@ -10,12 +10,18 @@ from deploy.commands.operating import API, asked, key, note_option, operated, pr
 __all__ = ["command"]
 
 
-@click.command(name="redeliver", epilog="The subscribers are shown by crossdock lanes.")
+@click.command(
+    name="redeliver",
+    epilog='Example: crossdock redeliver crm-orders --note "The CRM accepts our user again"',
+)
 @click.argument("subscriber")
 @note_option
 @operated
 def command(*, subscriber: str, note: str, as_json: bool, client: str, secret: str | None) -> None:
-    """Send SUBSCRIBER again what it refused for good and was set aside."""
+    """Send SUBSCRIBER again what it refused for good and was set aside.
+
+    The subscribers are shown by `crossdock lanes`.
+    """
     place = f"{API}/subscribers/{quote(subscriber, safe='')}/redeliveries"
 
     async def act(gateway: Any) -> Any:

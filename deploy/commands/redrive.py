@@ -26,13 +26,15 @@ __all__ = ["command"]
 
 _LOOKED_EVERY: Final = 0.5
 _UNDER_WAY: Final = frozenset({"running"})
+_SOME: Final = "01K9ZQ4T5V6W7X8Y9Z0A1B2C3D"
+"""Looks like the id of a redrive, for examples."""
 
 
 @click.group(
     name="redrive",
     invoke_without_command=True,
-    epilog="Example: crossdock redrive --category time-out --preview, then the same with "
-    '--rate 20 --note "The ERP is back".',
+    epilog="Example: crossdock redrive --category time-out --preview; "
+    'crossdock redrive --category time-out --rate 20 --note "The ERP is back"',
 )
 @click.option("--category", type=click.Choice(CATEGORIES), help="Exceptions of this category.")
 @click.option("--kind", type=click.Choice(("order", "credit")), help="Of this kind of process.")
@@ -42,7 +44,11 @@ _UNDER_WAY: Final = frozenset({"running"})
 @click.option("--exception", "exceptions", multiple=True, help="This one; may be repeated.")
 @click.option("--all", "every", is_flag=True, help="Every open exception.")
 @click.option(
-    "--action", type=click.Choice(("retry", "amend", "cancel")), default="retry", show_default=True
+    "--action",
+    type=click.Choice(("retry", "amend", "cancel")),
+    default="retry",
+    show_default=True,
+    help="What is done to each.",
 )
 @click.option("--amendment", metavar="JSON", help="With `amend`: a merge patch of each order.")
 @click.option(
@@ -190,7 +196,7 @@ def _show(told: dict[str, Any], *, as_json: bool) -> None:
     )
 
 
-@command.command(name="list")
+@command.command(name="list", epilog="Example: crossdock redrive list")
 @operated
 def list_(*, as_json: bool, client: str, secret: str | None) -> None:
     """List the latest redrives, newest first."""
@@ -214,7 +220,7 @@ def list_(*, as_json: bool, client: str, secret: str | None) -> None:
     )  # fmt: skip
 
 
-@command.command(name="show")
+@command.command(name="show", epilog=f"Example: crossdock redrive show {_SOME}")
 @click.argument("redrive")
 @operated
 def show(*, redrive: str, as_json: bool, client: str, secret: str | None) -> None:
@@ -243,8 +249,10 @@ def show(*, redrive: str, as_json: bool, client: str, secret: str | None) -> Non
         )  # fmt: skip
 
 
-def _changing(action: str, says: str) -> None:
-    @command.command(name=action, help=says)
+def _changing(action: str, says: str, why: str) -> None:
+    example = f'Example: crossdock redrive {action} {_SOME} --note "{why}"'
+
+    @command.command(name=action, help=says, epilog=example)
     @click.argument("redrive")
     @note_option
     @operated
@@ -257,6 +265,6 @@ def _changing(action: str, says: str) -> None:
         _show(asked(client, secret, act), as_json=as_json)
 
 
-_changing("pause", "Act on no more until REDRIVE is resumed.")
-_changing("resume", "Go on with REDRIVE.")
-_changing("cancel", "End REDRIVE where it is; what it has acted on stays.")
+_changing("pause", "Act on no more until REDRIVE is resumed.", "The ERP slows down")
+_changing("resume", "Go on with REDRIVE.", "The ERP is well again")
+_changing("cancel", "End REDRIVE where it is; what it has acted on stays.", "Prices changed")

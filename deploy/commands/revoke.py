@@ -1,4 +1,4 @@
-"""`crossdock revoke`: withdraw a client, key, certificate or token, within a second."""
+"""`crossdock revoke`: withdraw a client, key, certificate or token, within two seconds."""
 
 from difflib import get_close_matches
 

@@ -2,8 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,21 +12,24 @@ from deploy.collecting import collect_seldom, starting
 from deploy.commands.check import refuse_faulty
 from deploy.launching import is_listening
 
+if TYPE_CHECKING:
+    from deploy.needs import Part
+
 __all__ = ["LISTENING", "run"]
 
 LISTENING = click.IntRange(1, 65_535)
 
 
 @starting()
-def run(part: str, name: str, *, port: int | None) -> None:
-    """Run `deploy.apart.<part>` until it is stopped.
+def run(part: "Part", name: str, *, port: int | None) -> None:
+    """Run one part of the split system until it is stopped.
 
     Raises:
         click.ClickException: it cannot be started; the message says what to do.
     """
     begun = time.monotonic()
     addresses = Addresses.from_environment(port=port)
-    refuse_faulty("nothing was started")
+    refuse_faulty("nothing was started", part=part)
     if handed_in(os.environ, os.getpid()) is None and is_listening(addresses.port):
         raise click.ClickException(
             f"Port {addresses.port} is in use. Stop what listens there, or give another --port."
@@ -43,15 +46,14 @@ def run(part: str, name: str, *, port: int | None) -> None:
     click.echo("Stopped.")
 
 
-async def _run(part: str, addresses: Addresses, ready: Callable[[], None]) -> None:
-    from deploy import apart  # noqa: PLC0415  # faults are told without it
+async def _run(part: "Part", addresses: Addresses, ready: Callable[[], None]) -> None:
+    from deploy.apart import PARTS  # noqa: PLC0415  # faults are told without it
     from deploy.profile import Settings  # noqa: PLC0415  # the same
     from gateway.config import ConfigError  # noqa: PLC0415  # the same
     from runtime.store.faults import StoreInUse, StoreUnavailable  # noqa: PLC0415  # the same
 
-    serve: Callable[..., Coroutine[Any, Any, None]] = getattr(apart, part)
     try:
-        await serve(Settings.from_environment(port=addresses.port), on_ready=ready)
+        await PARTS[part](Settings.from_environment(port=addresses.port), on_ready=ready)
     except ConfigError as faulty:
         raise click.ClickException(str(faulty)) from None
     except StoreInUse:

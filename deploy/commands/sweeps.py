@@ -22,12 +22,12 @@ from deploy.commands.operating import (
 __all__ = ["command"]
 
 
-@click.group(name="sweeps", cls=Listing)
+@click.group(name="sweeps", cls=Listing, epilog="Example: crossdock sweeps")
 def command() -> None:
     """Show what the systems disagree on; begin to compare them now."""
 
 
-@command.command(name="list")
+@command.command(name="list", epilog="Example: crossdock sweeps list --json")
 @operated
 def list_(*, as_json: bool, client: str, secret: str | None) -> None:
     """List the latest sweeps, newest first."""
@@ -54,7 +54,7 @@ def list_(*, as_json: bool, client: str, secret: str | None) -> None:
     )  # fmt: skip
 
 
-@command.command(name="show")
+@command.command(name="show", epilog="Example: crossdock sweeps show 01K9ZQ4T5V6W7X8Y9Z0A1B2C3D")
 @click.argument("sweep")
 @operated
 def show(*, sweep: str, as_json: bool, client: str, secret: str | None) -> None:
@@ -86,7 +86,8 @@ def show(*, sweep: str, as_json: bool, client: str, secret: str | None) -> None:
 
 @command.command(
     name="retell",
-    epilog='Example: crossdock sweeps retell 01SWEEP --note "The CRM was restored".',
+    epilog="Example: crossdock sweeps retell 01K9ZQ4T5V6W7X8Y9Z0A1B2C3D "
+    '--note "The CRM was restored"',
 )
 @click.argument("sweep")
 @click.option("--reference", "references", multiple=True, help="This order; may be repeated.")
@@ -116,7 +117,9 @@ def retell(
         click.echo(f"  not of {reference}: {why}")
 
 
-@command.command(name="start")
+@command.command(
+    name="start", epilog="Example: crossdock sweeps start --since 2026-11-22T09:00:00Z"
+)
 @click.option("--since", required=True, help="From when on, as 2026-11-22T09:00:00Z.")
 @operated
 def start(*, since: str, as_json: bool, client: str, secret: str | None) -> None:

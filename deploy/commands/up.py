@@ -75,7 +75,7 @@ def _prepare(addresses: Addresses) -> None:
             f"The data directory {addresses.data} cannot be made ({error.strerror}). "
             "Set CROSSDOCK_DATA to one that can."
         ) from None
-    refuse_faulty("nothing was started")
+    refuse_faulty("nothing was started", part="up")
 
 
 def _sandbox(addresses: Addresses, limits: str | None) -> Launched | None:

@@ -16,4 +16,4 @@ def command(*, port: int) -> None:
     Workers share a PostgreSQL store and take over what a dead one leaves. As many may run as are
     wanted, on as many hosts; give each its own data directory.
     """
-    run("work", "A worker", port=port)
+    run("worker", "A worker", port=port)

@@ -73,7 +73,6 @@ class Authorize:
             return of_token if b"authorization" in call.fields else of_client
 
         def explain(call: Call) -> Finding:
-            entitled = any(each <= call.consumer.scopes for each in alternatives)
             if internal and call.consumer.accounts is not None:
                 return Finding(
                     policy=self.name,
@@ -83,7 +82,7 @@ class Authorize:
             held = choices(sorted(call.consumer.scopes)) or "no scope"
             return Finding(
                 policy=self.name,
-                verdict="pass" if entitled else "refuse",
+                verdict="refuse" if isinstance(ask(call), Refuse) else "pass",
                 because=f"needs {wanted}; the caller holds {held}",
             )
 

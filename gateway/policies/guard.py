@@ -8,7 +8,7 @@ section 7.6.1): only the gateway says who is calling.
 import asyncio
 import zlib
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -35,10 +35,10 @@ class GuardLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     `body_seconds` is for the whole of a body, however steadily it comes.
     """
 
-    url_bytes: int = 8_192
-    header_bytes: int = 32_768
-    header_count: int = 100
-    body_seconds: float = 8.0
+    url_bytes: Annotated[int, msgspec.Meta(ge=256)] = 8_192
+    header_bytes: Annotated[int, msgspec.Meta(ge=1_024)] = 32_768
+    header_count: Annotated[int, msgspec.Meta(ge=8)] = 100
+    body_seconds: Annotated[float, msgspec.Meta(gt=0, le=3_600)] = 8.0
 
 
 _SINGLE: Final = frozenset(
@@ -117,16 +117,16 @@ class Guard:
         takes_body = bool(operation.media_types)
         cap = operation.terms.max_body_bytes if takes_body else 0
         media_types = frozenset(each.encode() for each in operation.media_types)
+
+        def explain(call: Call) -> Finding:
+            told = self._head(call, cap, media_types)
+            if isinstance(told, Refuse):
+                return Finding(policy=self.name, verdict="refuse", because=told.problem.detail)
+            because = f"a body of at most {cap} bytes" if takes_body else "takes no body"
+            return Finding(policy=self.name, verdict="pass", because=because)
+
         return (
-            Step(
-                self.name,
-                ask=lambda call: self._head(call, cap, media_types),
-                explain=lambda _: Finding(
-                    policy=self.name,
-                    verdict="pass",
-                    because=f"a body of at most {cap} bytes" if takes_body else "takes no body",
-                ),
-            ),
+            Step(self.name, ask=lambda call: self._head(call, cap, media_types), explain=explain),
         )
 
     def compile_body(self, operation: Operation) -> tuple[Step, ...]:
@@ -179,10 +179,7 @@ class Guard:
             call.repeated = frozenset(repeated)
             if repeated & _SINGLE:
                 return _closing("ambiguous-request")
-        dropped = _NOT_FORWARDED
-        connection = fields.get(b"connection")
-        if connection is not None:
-            dropped = dropped | {each.strip().lower() for each in connection.split(b",")}
+        dropped = _dropped(call)
         call.forwarded = [(name, value) for name, value in headers if name not in dropped]
         if underscored:
             # Where headers become variables (CGI, WSGI), `X_Real_IP` and `X-Real-IP` are one.
@@ -199,7 +196,7 @@ class Guard:
             return _closing("request-timeout")
         encoding = call.fields.get(b"content-encoding")
         if encoding is not None:
-            raw = _decoded(raw, encoding.lower(), cap)
+            raw = _decoded(raw, encoding.lower(), cap) if raw else raw
             call.forwarded = [
                 each
                 for each in call.forwarded
@@ -213,6 +210,18 @@ class Guard:
     def _streamed(self, call: Call, cap: int) -> Verdict:
         call.receive = _counted(call.receive, cap, self._limits.body_seconds)
         return PASS
+
+
+def _dropped(call: Call) -> frozenset[bytes]:
+    """Name the headers that do not pass: ours, those `Connection` names, what a trace left."""
+    connection = call.fields.get(b"connection")
+    dropped = _NOT_FORWARDED
+    if connection is not None:
+        dropped = dropped | {each.strip().lower() for each in connection.split(b",")}
+    if call.parent_span is None and b"tracestate" in call.fields:
+        # W3C Trace Context, section 3.3.1.5: without its traceparent it says nothing.
+        dropped = dropped | {b"tracestate"}
+    return dropped
 
 
 def _closing(slug: str) -> Refuse:
@@ -243,13 +252,13 @@ def _framing(  # noqa: PLR0911  one return per rule reads as the list it is
         # RFC 9112 section 3.2; the server says an empty one where there was none.
         return _closing("malformed-request")
     if length is None and coding is None:
-        return PASS
+        return _coded(fields) if cap else PASS
     if length is not None:
         # Digits only (RFC 9110 section 8.6), never beside a transfer coding, never absurd.
         if coding is not None or not (length.isdigit() and len(length) <= _LENGTH_DIGITS):
             return _closing("ambiguous-request")
         if length.strip(b"0") == b"":
-            return PASS
+            return _coded(fields) if cap else PASS
         if cap and int(length) > cap:
             return _closing("request-too-large")
     elif coding is not None and coding.strip().lower() != b"chunked":
@@ -268,6 +277,11 @@ def _typed(fields: dict[bytes, bytes], media_types: frozenset[bytes]) -> Verdict
         or media_type.partition(b"/")[0] + b"/*" in media_types
     ):
         return _closing("unsupported-media-type")
+    return _coded(fields)
+
+
+def _coded(fields: dict[bytes, bytes]) -> Verdict:
+    """Refuse a content coding that is not known (RFC 9110 section 15.5.16)."""
     encoding = fields.get(b"content-encoding")
     if encoding is not None and encoding.lower() not in _DECODERS:
         return _closing("unsupported-media-type")

@@ -8,6 +8,7 @@ retry runs again without a second effect.
 """
 
 import asyncio
+import random
 import re
 from collections.abc import Sequence
 from hashlib import sha256
@@ -60,11 +61,13 @@ Claimed = Literal["ours", "running", "other-request"]
 class Claims(Protocol):
     """Tells gateways of one another's running calls. May forget: the tier below is keyed too."""
 
-    async def claim(self, scope: str, key: str, fingerprint: str, seconds: float) -> Claimed:
-        """Claim a key for as long as the call may run."""
+    async def claim(
+        self, scope: str, key: str, fingerprint: str, *, holder: str, seconds: float
+    ) -> Claimed:
+        """Claim a key for as long as the call may run; `holder` is this call and no other."""
 
-    async def unclaim(self, scope: str, key: str, fingerprint: str) -> None:
-        """Give a claim back."""
+    async def unclaim(self, scope: str, key: str, fingerprint: str, *, holder: str) -> None:
+        """Give a claim back; another holder's stays, also one for the same request."""
 
 
 class _Advice(msgspec.Struct):
@@ -74,12 +77,14 @@ class _Advice(msgspec.Struct):
 class Flight:
     """The first call under a key, and those who wait for its answer."""
 
-    __slots__ = ("fingerprint", "key", "landed", "reply", "scope")
+    __slots__ = ("fingerprint", "holder", "key", "landed", "reply", "scope")
 
     def __init__(self, scope: str, key: str, fingerprint: str) -> None:
         self.scope = scope
         self.key = key
         self.fingerprint = fingerprint
+        self.holder: str | None = None
+        """Who holds the claim that this call gives back when it ends; None while it has none."""
         self.landed = asyncio.Event()
         self.reply: Reply | None = None
 
@@ -108,12 +113,14 @@ class Idempotency:
         settings: IdempotencySettings,
         *,
         clock: Clock,
+        chance: random.Random,
         claims: Claims | None = None,
         flights: Flights | None = None,
     ) -> None:
         self._keep = keep
         self._settings = settings
         self._clock = clock
+        self._chance = chance
         self._claims = claims
         self._flights: Flights = {} if flights is None else flights
         self._returning: set[asyncio.Task[None]] = set()
@@ -137,9 +144,8 @@ class Idempotency:
         ]
 
     async def close(self) -> None:
-        """Let nobody wait for a call that will not land."""
-        for flight in self._flights.values():
-            flight.land(None)
+        """Give the last claims back; flights outlive a configuration, and land by themselves."""
+        await asyncio.gather(*self._returning, return_exceptions=True)
 
     def compile(self, operation: Operation) -> tuple[Step, ...]:
         """Apply where the contract takes a key."""
@@ -195,11 +201,21 @@ class Idempotency:
 
     async def _first(self, call: Call, flight: Flight) -> Verdict:
         if self._claims is not None:
-            seconds = call.operation.terms.budget_ms / 1000 + 1
-            match await self._claims.claim(flight.scope, flight.key, flight.fingerprint, seconds):
+            # Set before it is asked: a call that ends meanwhile may have been granted it.
+            flight.holder = f"{self._chance.getrandbits(64):016x}"
+            claimed = await self._claims.claim(
+                flight.scope,
+                flight.key,
+                flight.fingerprint,
+                holder=flight.holder,
+                seconds=call.operation.terms.budget_ms / 1000 + 1,
+            )
+            match claimed:
                 case "running":
+                    flight.holder = None
                     return _in_flight()
                 case "other-request":
+                    flight.holder = None
                     return Refuse(problem=problem("idempotency-key-reused"))
                 case "ours":
                     pass
@@ -239,8 +255,10 @@ class Idempotency:
         del self._flights[flight.scope, flight.key]
         reply = call.reply
         flight.land(None if reply is None or reply.body is None else _restorable(reply))
-        if self._claims is not None:
-            returning = self._claims.unclaim(flight.scope, flight.key, flight.fingerprint)
+        if self._claims is not None and flight.holder is not None:
+            returning = self._claims.unclaim(
+                flight.scope, flight.key, flight.fingerprint, holder=flight.holder
+            )
             task = asyncio.get_running_loop().create_task(returning)
             self._returning.add(task)
             task.add_done_callback(self._returning.discard)

@@ -112,10 +112,19 @@ class Retired:
 
     def ask(self, call: Call) -> Asked:
         """Refuse a call of a retired version as gone, any other as unknown."""
-        for prefix, gone in self._gone.items():
-            if call.path == prefix or call.path.startswith(f"{prefix}/"):
-                return self._refused(call, prefix, gone)
-        return _UNKNOWN
+        prefix = self._retired(call)
+        return _UNKNOWN if prefix is None else self._refused(call, prefix, self._gone[prefix])
+
+    def explain(self, call: Call) -> Finding:
+        """Tell a retired version apart from what never was."""
+        prefix = self._retired(call)
+        because = "no contract names this path" if prefix is None else f"{prefix} is retired"
+        return Finding(policy="route", verdict="refuse", because=because)
+
+    def _retired(self, call: Call) -> str | None:
+        """Answer the prefix of the retired version that the call asks for."""
+        asked = f"{call.path}/"
+        return next((each for each in self._gone if asked.startswith(f"{each}/")), None)
 
     async def _refused(self, call: Call, prefix: str, gone: Refuse) -> Verdict:
         await self._known(call)

@@ -36,8 +36,9 @@ _UNLIMITED: Final[tuple[LimitClass, ...]] = ("house",)
 class Spent(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one call against its windows.
 
-    `remaining` and `reset_seconds` are the binding window's: the one that refuses, else the one
-    with the smallest part left. Whoever waits `reset_seconds` after a refusal is admitted.
+    `remaining` and `reset_seconds` are the binding window's: the one that refuses for longest, else
+    the one with the fewest calls left, of several the one that resets last. After an admission
+    so many are admitted next; whoever waits `reset_seconds` after a refusal is admitted.
     """
 
     admitted: bool
@@ -70,7 +71,8 @@ class LocalMeter:
         """Count one call against every window, or against none."""
         now = self._clock.monotonic()
         logs = self._of(key, windows, now)
-        binding, tightest, refused_for = 0, 2.0, 0.0
+        binding, refused_for = 0, 0.0
+        fewest, resets = math.inf, 0.0
         admitted = True
         for index, (log, window) in enumerate(zip(logs, windows, strict=True)):
             edge = now - window.seconds
@@ -82,8 +84,10 @@ class LocalMeter:
                 if wait > refused_for:
                     binding, refused_for = index, wait
                 admitted = False
-            elif admitted and left / window.quota < tightest:
-                binding, tightest = index, left / window.quota
+            elif admitted and left <= fewest:
+                reset = (log[0] if log else now) - edge
+                if left < fewest or reset > resets:
+                    binding, fewest, resets = index, left, reset
         log, window = logs[binding], windows[binding]
         if not admitted:
             left = max(0, window.quota - len(log))
@@ -113,12 +117,12 @@ class LocalMeter:
         # A plan that changed under a running gateway keeps what was counted under the old one.
         return self._open(key, windows, known, now)
 
-    def peek(self, key: str, windows: Sequence[Window]) -> bool:
-        """Tell whether a call would be admitted, without counting it."""
+    def peek(self, key: str, windows: Sequence[Window], cost: int) -> bool:
+        """Tell whether a call that costs `cost` would be admitted, without counting it."""
         now = self._clock.monotonic()
         _, logs = self._logs.get(key, ((), ()))
         return all(
-            sum(each > now - window.seconds for each in log) < window.quota
+            sum(each > now - window.seconds for each in log) + cost <= window.quota
             for log, window in zip(logs, windows, strict=False)
         )
 
@@ -226,7 +230,7 @@ class Quota:
                 self.name,
                 ask=ask,
                 tell=tell,
-                explain=lambda call: self._explain(call, limit, windows),
+                explain=lambda call: self._explain(call, limit, windows, cost),
             ),
         )
 
@@ -259,13 +263,14 @@ class Quota:
         )
 
     def _explain(
-        self, call: Call, limit: LimitClass, windows: Mapping[str, tuple[Window, ...]]
+        self, call: Call, limit: LimitClass, windows: Mapping[str, tuple[Window, ...]], cost: int
     ) -> Finding:
         mine = windows.get(call.consumer.plan, ())
         if not mine:
             return Finding(policy=self.name, verdict="pass", because="the plan sets no limit")
-        admitted = self._local.peek(f"{call.consumer.name}:{limit}", mine)
+        admitted = self._local.peek(f"{call.consumer.name}:{limit}", mine, cost)
         said = ", ".join(f"{each.quota} in {each.seconds} s" for each in mine)
+        said += f"; this call counts as {cost}" if cost > 1 else ""
         return Finding(
             policy=self.name, verdict="pass" if admitted else "refuse", because=f"{limit}: {said}"
         )

@@ -15,6 +15,7 @@ from typing import Final
 
 from contracts.problems import problem
 from gateway.call import PASS, Call, ConfigFault, Finding, Refuse, Reply, Step, Verdict
+from gateway.policies.shield import had_its_time
 from gateway.resilience import ShedSettings
 from gateway.routes import Criticality, Operation
 from runtime.clock import Clock
@@ -34,7 +35,7 @@ _TICK_SECONDS: Final = 0.01
 _MOST_MISSED: Final = 50
 _QUICK_SECONDS: Final = 0.005
 _LOST: Final = 10.0
-"""How many times too long a call is taken to have been that ran out of time."""
+"""How many times too long a call is taken to have been that ran out of the contract's time."""
 _PREFER: Final = b"prefer"
 
 
@@ -196,7 +197,8 @@ class _Observe:
         if not call.shed or _PREFER in call.fields:
             return  # refused here, or asked to wait: its time says nothing
         if reply.reason == "deadline-exceeded":
-            self._limit.observe(_LOST)
+            if had_its_time(call):
+                self._limit.observe(_LOST)
         elif reply.policy is None and 200 <= reply.status < 300:  # noqa: PLR2004  RFC 9110's class
             now = self._clock.monotonic()
             self._limit.observe(self._best.ratio(now - call.started, now))

@@ -3,7 +3,8 @@
 The deadline is the contract's budget, or the caller's `X-Request-Budget-Ms` if that is shorter. A
 bulkhead bounds the calls under way per upstream and limit class; one too many is refused at once,
 because waiting in line would only spend the caller's budget. Before a remote upstream stands a
-circuit, of which gateways with shared state tell each other.
+circuit, of which gateways with shared state tell each other. It hears of the upstream and of
+nothing else: neither what a caller did wrong nor that one had no time is held for or against it.
 """
 
 import random
@@ -24,12 +25,13 @@ from gateway.call import (
     Step,
     Verdict,
 )
-from gateway.circuits import Circuits, Order, SharedCircuit, obey
+from gateway.circuits import Circuits, Order, SharedCircuit, Trial, obey
 from gateway.config import ShieldSettings
 from gateway.records import Records
-from gateway.routes import Operation
+from gateway.routes import SAFE, Operation
+from gateway.upstreams import TRIAL
 from runtime.clock import Clock
-from runtime.guard import Breaker, BreakerStanding, OnChange
+from runtime.guard import Breaker, BreakerStanding, OnChange, Permit
 
 _BUDGET: Final = BUDGET_HEADER.encode()
 _LONGEST_DIGITS: Final = 9
@@ -37,6 +39,11 @@ _LEASE_MARGIN_SECONDS: Final = 1.0
 """A trial's lease outlives the trial: two are never under way."""
 _NO_ANSWER: Final = frozenset({"upstream-unavailable", "upstream-malformed", "deadline-exceeded"})
 """Reasons the gateway gives when an upstream did not answer; its own refusals have none."""
+_TOO_LATE: Final = "deadline-exceeded"
+_ANSWERED: Final = frozenset({None, "upgraded"})
+"""Reasons of what an upstream answered; any other is our own or the caller's."""
+_NEARLY_ALL: Final = 0.9
+"""Of the contract's budget; the rest may go by before a call has its place."""
 
 
 class Bulkhead:
@@ -192,6 +199,7 @@ class Shield:
             breaker, shared = self._circuit(key, name)
         full = Refuse(problem=problem("overloaded"), retry_after=1)
         lease = operation.terms.budget_ms / 1000 + _LEASE_MARGIN_SECONDS
+        clock, sends = self._clock, breaker is not None and operation.method not in SAFE
 
         def ask(call: Call) -> Asked:
             if bulkhead.taken >= bulkhead.places:
@@ -199,12 +207,14 @@ class Shield:
             permit = None
             if breaker is not None:
                 if shared is not None and breaker.wants_trial:
-                    return _try(call, bulkhead, breaker, shared, lease)
+                    return _try(call, bulkhead, shared, lease, clock)
                 permit = breaker.admit()
                 if permit is None:
                     return _dead(breaker)
+                if permit.trial:
+                    _mark(call)
             bulkhead.taken += 1
-            call.permit = (bulkhead, permit)
+            call.permit = (bulkhead, permit, clock.monotonic() if sends else call.started)
             return PASS
 
         return (
@@ -245,15 +255,22 @@ class Shield:
 
 
 async def _try(
-    call: Call, bulkhead: Bulkhead, breaker: Breaker, shared: SharedCircuit, lease: float
+    call: Call, bulkhead: Bulkhead, shared: SharedCircuit, lease: float, clock: Clock
 ) -> Verdict:
     """Make the one trial of all gateways, if it falls to this call."""
     permit = await shared.trial(lease)
     if permit is None:
-        return _dead(breaker)
+        return _dead(shared.breaker)
+    if isinstance(permit, Trial) or permit.trial:
+        _mark(call)
     bulkhead.taken += 1
-    call.permit = (bulkhead, permit)
+    call.permit = (bulkhead, permit, clock.monotonic())
     return PASS
+
+
+def _mark(call: Call) -> None:
+    """Tell the upstream that this call is a trial: a second attempt would be another."""
+    call.scope = {**call.scope, TRIAL: True}
 
 
 def _dead(breaker: Breaker) -> Refuse:
@@ -265,15 +282,27 @@ def _report(shared: SharedCircuit | None, call: Call, reply: Reply) -> None:
     """Tell the circuit whether the upstream answered at all, whatever it answered."""
     if call.permit is None:
         return
-    _, permit = call.permit
+    permit: Permit | Trial | None = call.permit[1]
     if permit is None:
         return
-    if reply.reason in _NO_ANSWER:
+    if reply.policy is None and reply.reason in _ANSWERED:
+        permit.succeeded()
+        if shared is not None:
+            shared.succeeded()
+    elif reply.reason in _NO_ANSWER and (reply.reason != _TOO_LATE or had_its_time(call)):
         permit.failed()
-        return
-    permit.succeeded()
-    if shared is not None:
-        shared.succeeded()
+    else:
+        permit.released()
+
+
+def had_its_time(call: Call) -> bool:
+    """Tell whether the upstream had what the contract grants: nearly all of its budget.
+
+    A caller who asks for less, or is slow to send the body, finds out nothing about the upstream.
+    """
+    since = call.started if call.permit is None else call.permit[2]
+    granted = _NEARLY_ALL * call.operation.terms.budget_ms / 1000
+    return call.deadline is None or call.deadline - since >= granted
 
 
 def _explained(bulkhead: Bulkhead, breaker: Breaker | None) -> Finding:
@@ -288,7 +317,7 @@ def _explained(bulkhead: Bulkhead, breaker: Breaker | None) -> Finding:
 
 def _release(call: Call) -> None:
     if call.permit is not None:
-        bulkhead, permit = call.permit
+        bulkhead, permit, _ = call.permit
         call.permit = None
         bulkhead.taken -= 1
         if permit is not None:

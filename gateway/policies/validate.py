@@ -4,6 +4,7 @@ Bodies against the operation's JSON Schema, parameters against theirs; a paramet
 not name is a fault too, with the nearest name that it does.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from math import isfinite
 from typing import Any, Final
@@ -17,6 +18,8 @@ from gateway.faults import Checker, choices, nearest
 from gateway.routes import Operation, is_json
 
 _MOST_PARAMETERS: Final = 64
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+"""As JSON writes numbers (RFC 8259 section 6)."""
 _OWNED_ELSEWHERE: Final = frozenset(
     {
         b"authorization",
@@ -27,6 +30,7 @@ _OWNED_ELSEWHERE: Final = frozenset(
     }
 )
 """Headers another policy holds to its own rules, even where a contract describes them."""
+_IN_THE_ADDRESS: Final = ("path:", "query:")
 
 
 class Parameter:
@@ -151,15 +155,25 @@ class Validate:
             return Refuse(problem=problem("invalid-request", errors=faults))
 
         asked = f"{len(parameters)} parameters" + (" and a JSON body" if body else "")
-        return (
-            Step(
-                self.name,
-                ask=ask,
-                explain=lambda _: Finding(
-                    policy=self.name, verdict="pass", because=f"{asked} are checked"
-                ),
-            ),
-        )
+
+        def explain(call: Call) -> Finding:
+            """Judge what the address says; headers and body are not known."""
+            told = ask(call)
+            faults = told.problem.errors if isinstance(told, Refuse) else ()
+            said = [_said(each) for each in faults if each.pointer.startswith(_IN_THE_ADDRESS)]
+            return Finding(
+                policy=self.name,
+                verdict="refuse" if said else "pass",
+                because="; ".join(said) or f"{asked} are checked",
+            )
+
+        return (Step(self.name, ask=ask, explain=explain),)
+
+
+def _said(fault: Fault) -> str:
+    allowed = "" if fault.allowed is None else f" (allowed: {fault.allowed})"
+    near = "" if fault.nearest is None else f"; did you mean {fault.nearest}?"
+    return f"{fault.pointer} {fault.detail}{allowed}{near}"
 
 
 def _is_checkable(spec: dict[str, Any]) -> bool:
@@ -294,7 +308,7 @@ def _converter(types: set[str]) -> Callable[[str], Any]:
         try:
             if "integer" in types and len(text) < 20:  # noqa: PLR2004  digits of a 64-bit number
                 return int(text) if text.lstrip("-").isdecimal() and text.isascii() else text
-            if "number" in types and text.isascii() and text[-1:].isdigit():
+            if "number" in types and _NUMBER.fullmatch(text):
                 number = float(text)
                 return number if isfinite(number) else text
         except ValueError:

@@ -29,7 +29,7 @@ class ApprovalRule(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse a threshold that is no fraction."""
-        if not Decimal(0) < self.threshold < 1:
+        if not (self.threshold.is_finite() and 0 < self.threshold < 1):
             raise ValueError("threshold must be above 0 and below 1")
 
 

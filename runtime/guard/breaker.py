@@ -181,12 +181,12 @@ class Breaker:
             return self._permit(trial=True)
         if self._settings.dry_run:
             self._would_refuse += 1
-            return Permit(self, _NO_EPOCH, trial=False, began=0.0)
+            return Permit(self, _NO_EPOCH, trial=False, began=None)
         return None
 
     def _permit(self, *, trial: bool) -> "Permit":
         timed = self._settings.slow_seconds is not None
-        began = self._clock.monotonic() if timed else 0.0
+        began = self._clock.monotonic() if timed else None
         return Permit(self, self._epoch, trial=trial, began=began)
 
     def trip(self, reason: str | None = None) -> None:
@@ -229,8 +229,11 @@ class Breaker:
         """Admit no trial for so long: another node is trying, or knows that it is too early."""
         self._open_until = self._clock.monotonic() + seconds
 
-    def report(self, epoch: int, *, trial: bool, ended: bool | None, began: float) -> None:
-        """Take a permit's report: True succeeded, False failed, None neutral."""
+    def report(self, epoch: int, *, trial: bool, ended: bool | None, began: float | None) -> None:
+        """Take a permit's report: True succeeded, False failed, None neutral.
+
+        Without `began` the call was admitted before anybody asked how slow one is, and is not slow.
+        """
         if epoch != self._epoch:
             return
         if trial:
@@ -238,7 +241,9 @@ class Breaker:
         if ended is None:
             return
         slow = self._settings.slow_seconds
-        late = slow is not None and self._clock.monotonic() - began > slow
+        late = False
+        if slow is not None and began is not None:
+            late = self._clock.monotonic() - began > slow
         self._count(failed=not ended, slow=late)
         if ended and not (trial and late):
             if self._made is not None:
@@ -300,7 +305,7 @@ class Permit:
 
     __slots__ = ("_began", "_breaker", "_epoch", "_reported", "trial")
 
-    def __init__(self, breaker: Breaker, epoch: int, *, trial: bool, began: float) -> None:
+    def __init__(self, breaker: Breaker, epoch: int, *, trial: bool, began: float | None) -> None:
         self._began = began
         self._breaker = breaker
         self._epoch = epoch

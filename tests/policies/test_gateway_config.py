@@ -4,10 +4,10 @@ import tomllib
 
 import pytest
 
+from gateway.checking import check
 from gateway.config import (
     ConfigError,
     GatewayConfig,
-    check,
     from_document,
     hashed,
     json_schema,

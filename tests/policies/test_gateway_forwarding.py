@@ -1,6 +1,7 @@
 """Forwarding to a service over HTTP: a real server behind the gateway, on a socket."""
 
 import asyncio
+from copy import copy
 
 import pytest
 
@@ -109,6 +110,27 @@ async def test_a_body_without_a_declared_size_arrives(behind):
     assert b"b" * 1_000 in service.requests[-1]
 
 
+async def test_a_caller_who_leaves_before_the_body_has_sent_nothing(behind):
+    """An announced body that never came is not an empty one."""
+    w, service, _ = behind
+
+    async def leave():
+        return {"type": "http.disconnect"}
+
+    async def nobody(_message):
+        raise AssertionError
+
+    headers = [(b"host", b"g"), (b"content-type", b"text/plain"), (b"content-length", b"100")]
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "POST", "path": "/sales/v1/notices",
+        "raw_path": b"/sales/v1/notices", "query_string": b"", "headers": headers,
+    }  # fmt: skip
+    await w.gateway(scope, leave, nobody)
+
+    assert service.requests == []
+    assert w.records.calls[-1].status == 499
+
+
 async def test_connections_are_used_again(behind):
     w, service, _ = behind
     token = await w.token()
@@ -161,6 +183,107 @@ async def test_a_service_that_answers_problems_is_not_dead(behind):
         assert told.problem == "upstream-throttled"
 
     assert len(service.requests) == 20
+
+
+HURRIED = [("x-request-budget-ms", "20")]
+
+
+def circuit(w, name="sales.v1.reads"):
+    (found,) = (each for each in w.gateway.served.shield.standing if each.name == name)
+    return found
+
+
+async def test_a_caller_in_a_hurry_closes_no_circuit_to_the_others(behind):
+    """Out of a time of its own making it is told 504; of the upstream that says nothing."""
+    w, service, _ = behind
+    limit = w.gateway.lasting.limits["sales/v1"]
+    token = await w.token()
+    service.delay = 0.1
+    for _ in range(8):
+        told = await w.call("GET", "/sales/v1/orders", token=token, headers=HURRIED)
+        assert (told.status, told.problem) == (504, "deadline-exceeded")
+    assert (circuit(w).state, circuit(w).failures, limit._samples) == ("closed", 0, [])
+
+    other = await w.token("partner-acme")
+    assert (await w.call("GET", "/sales/v1/orders", token=other)).status == 200
+
+
+async def test_a_service_that_takes_all_of_the_contracts_time_is_held_to_it(world, clock):
+    """Whether nobody named a budget, or one longer than the contract's: it had its time."""
+    document = world.document()
+    document["paths"]["/orders"]["get"]["x-crossdock"]["budgetMs"] = 30
+    service = Service()
+    service.delay = 0.5
+    async with service.serving() as url:
+        w = await world(document=document, upstream=Forwarder(url, clock=clock))
+        token, limit = await w.token(), w.gateway.lasting.limits["sales/v1"]
+        for headers in ([], [("x-request-budget-ms", "9000")]):
+            told = await w.call("GET", "/sales/v1/orders", token=token, headers=headers)
+            assert told.problem == "deadline-exceeded"
+
+    assert (circuit(w).failures, len(limit._samples)) == (2, 2)
+
+
+async def test_a_caller_who_is_slow_to_send_closes_no_circuit_to_the_others(behind):
+    """The body used up the time before the service was asked; what was left was too little."""
+    w, service, _ = behind
+    token = await w.token()
+    service.delay = 1.0
+    slow = copy(w)
+
+    async def sending_slowly(scope, receive, send):
+        async def slowly():
+            w.clock.advance(1.95)
+            return await receive()
+
+        await w.gateway(scope, slowly, send)
+
+    slow.gateway = sending_slowly
+    for _ in range(8):
+        told = await slow.call("POST", "/sales/v1/price-checks", json=w.an_order(), token=token)
+        assert (told.status, told.problem) == (504, "deadline-exceeded")
+    assert circuit(w, "sales.v1.checks").failures == 0
+
+
+FAULTY = [("x-note", "\xff")]
+
+
+async def test_what_a_caller_did_wrong_is_no_answer_of_the_service(behind):
+    """A trial that never left leaves the circuit half open, and a count of failures as it is."""
+    w, service, _ = behind
+    token = await w.token()
+
+    async def reads(headers=()):
+        return (await w.call("GET", "/sales/v1/orders", token=token, headers=list(headers))).status
+
+    service.answers = [b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"] * 6
+    for _ in range(4):
+        assert await reads() == 502
+    assert (await reads(FAULTY), circuit(w).failures) == (400, 4)
+    assert (await reads(), circuit(w).state) == (502, "open")
+
+    w.clock.advance(3)
+    asked = len(service.requests)
+    assert (await reads(FAULTY), circuit(w).state, len(service.requests)) == (
+        400,
+        "half-open",
+        asked,
+    )
+    assert (await reads(), circuit(w).state) == (502, "open")
+    w.clock.advance(9)
+    assert (await reads(), circuit(w).state) == (200, "closed")
+
+
+async def test_a_body_that_is_too_large_on_its_way_is_no_answer_of_the_service(behind):
+    w, _, _ = behind
+    breaker = w.gateway.served.shield._breakers["sales.v1.webhooks"]
+    with breaker.admit() as permit:
+        permit.failed()
+    chunked = [("transfer-encoding", "chunked")]
+    body = [b"a" * 60_000, b"b" * 60_000]
+    told = await w.call("POST", "/sales/v1/notices", headers=chunked, body=body)
+
+    assert (told.status, circuit(w, "sales.v1.webhooks").failures) == (413, 1)
 
 
 async def test_the_way_a_call_came_is_told_to_the_service(behind):

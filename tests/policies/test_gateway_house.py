@@ -120,25 +120,3 @@ async def test_what_an_upstream_says_in_its_own_words_does_not_pass(world):
     assert b"SECRET" not in failed.body
     assert fine.header("content-type") == "text/html"
     assert {name for name, _ in fine.headers} & {b"x-internal", b"x-crossdock-consumer"} == set()
-
-
-async def test_explain_says_what_each_policy_would_do_without_doing_it(world):
-    from gateway.call import Consumer
-
-    w = await world()
-    partner = Consumer(
-        name="partner-acme",
-        subject="partner-acme",
-        scopes=frozenset({"orders:read"}),
-        accounts=("C1",),
-        plan="standard",
-        expires=9e12,
-    )
-    found = {each.policy: each for each in w.gateway.explain("POST", "/sales/v1/orders", partner)}
-
-    assert found["route"].because == "sales/v1/placeOrder"
-    assert found["authorize"].verdict == "refuse"
-    assert found["authorize"].because == "needs orders:write; the caller holds orders:read"
-    assert found["idempotency"].because == "an Idempotency-Key is required"
-    assert w.tier.calls == []
-    assert w.gateway.explain("GET", "/nowhere", partner)[0].verdict == "refuse"

@@ -11,6 +11,8 @@ import pytest
 
 from gateway.config import Plan, ShieldSettings, Window
 from gateway.resilience import ShedSettings
+from gateway.upstreams import Forwarder
+from tests.policies.http_service import OK
 from tests.serving import free_port
 
 ROOT = str(Path(__file__).resolve().parents[2])
@@ -46,6 +48,31 @@ async def test_a_call_under_way_ends_under_the_configuration_it_began_with(world
     assert old.in_flight == w.gateway.served.in_flight == w.gateway.in_flight == 0
 
 
+async def test_a_call_outlives_any_number_of_reloads_on_the_upstream_it_began_with(world, clock):
+    """The first reload keeps the upstream and the second does not: neither may close it yet."""
+
+    async def slow(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.4)
+        writer.write(OK)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(slow, "127.0.0.1", 0)
+    there = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    first = Forwarder(there, clock=clock)
+    w = await world(upstream=first)
+    token = await w.token()
+    running = asyncio.create_task(w.order("INV-1", token))
+    await asyncio.sleep(0.1)
+
+    for upstream in (first, Forwarder(there, clock=clock), Forwarder(there, clock=clock)):
+        assert await w.gateway.reload(w.building(upstream=upstream))
+        await asyncio.sleep(0.06)
+    assert (await running).status == 200
+    server.close()
+
+
 async def test_a_repeated_key_finds_the_first_call_across_a_reload(world):
     """The first runs under the old configuration, its repeat comes under the new: one effect."""
     w = await world()
@@ -58,6 +85,44 @@ async def test_a_repeated_key_finds_the_first_call_across_a_reload(world):
 
     assert (repeat.status, repeat.body) == (201, (await running).body)
     assert w.tier.orders == 1
+
+
+async def test_a_refused_reload_sends_no_waiting_repeat_away(world):
+    """The configuration that could not be provisioned is closed; the flights are not its own."""
+    w = await world()
+    token = await w.token()
+    w.tier.delay = 0.2
+    running = asyncio.create_task(w.order("INV-1", token))
+    await asyncio.sleep(0.02)
+    repeat = asyncio.create_task(w.order("INV-1", token))
+    await asyncio.sleep(0.02)
+
+    class Broken(type(w.tier)):
+        async def startup(self):
+            raise OSError("no such address")
+
+    assert not await w.gateway.reload(w.building(upstream=Broken()))
+    assert (await running).status == 201
+    assert ((await repeat).status, (await w.order("INV-1", token)).status) == (201, 201)
+    assert w.tier.orders == 1
+
+
+async def test_an_old_configuration_that_retires_sends_no_waiting_repeat_away(world):
+    """Its last call ends while a key runs under the new one."""
+    w = await world()
+    token = await w.token()
+    w.tier.delay = 0.1
+    last = asyncio.create_task(w.order("INV-1", token))
+    await asyncio.sleep(0.02)
+    assert await w.gateway.reload(w.building())
+    w.tier.delay = 0.4
+    running = asyncio.create_task(w.order("INV-2", token))
+    await asyncio.sleep(0.02)
+    repeat = asyncio.create_task(w.order("INV-2", token))
+
+    assert (await last).status == 201
+    assert ((await repeat).status, (await repeat).body) == (201, (await running).body)
+    assert w.tier.orders == 2
 
 
 async def test_nobodys_quota_begins_anew(world):

@@ -1,10 +1,14 @@
 """Second attempts: one retry of what failed, one hedge of what is slow, never of what may act."""
 
 import asyncio
+import socket
+from typing import ClassVar
 
 import pytest
 import uvloop
+from pyreqwest.exceptions import ConnectError
 
+from contracts.context import CallContext, calling, current
 from gateway.repeats import Repeats, Tail, _Race, _Starts
 from gateway.resilience import RepeatSettings
 from gateway.upstreams import Forwarder
@@ -141,6 +145,140 @@ async def test_a_caller_who_leaves_is_not_mistaken_for_a_rivals_victory(behind):
     assert (await read(w, token)).status == 200
 
 
+async def tripped(w, service, token):
+    """Known tails, then a circuit that opened and whose time is over: the next call is a trial."""
+    for _ in range(25):
+        await read(w, token)
+    service.script = [(0, None)] * 20
+    while circuit(w) != "open":
+        await read(w, token)
+    breaker = w.gateway.served.shield._breakers["sales.v1.reads"]
+    breaker.postpone(0.0)
+    service.requests.clear()
+
+
+def circuit(w):
+    (found,) = (e.state for e in w.gateway.served.shield.standing if e.name == "sales.v1.reads")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("answer", "after"), [((0, None), "open"), ((0.3, OK), "closed")], ids=["fails", "is slow"]
+)
+async def test_a_circuits_trial_is_one_request_however_it_goes(behind, answer, after):
+    """Neither tried once more nor hedged: an upstream that comes to is not asked twice at once."""
+    w, service, _ = behind
+    token = await w.token()
+    await tripped(w, service, token)
+    service.script = [answer]
+    await read(w, token)
+
+    assert (len(service.requests), circuit(w)) == (1, after)
+
+
+@pytest.fixture
+def unconnectable():
+    """An address that neither takes a connection nor says so: its queue is full."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    waiting = []
+    for _ in range(4):
+        waiting.append(socket.socket())
+        waiting[-1].setblocking(False)
+        waiting[-1].connect_ex(listener.getsockname())
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    for each in (*waiting, listener):
+        each.close()
+
+
+async def test_a_connection_that_is_not_made_is_no_end_of_the_callers_time(world, unconnectable):
+    """Nothing was sent: a read is tried once more, a check is not; neither is told of its budget.
+
+    Only where the budget ends first was it the caller's time.
+    """
+    forwarder = Forwarder(unconnectable, clock=SystemClock(), connect_seconds=0.05)
+    w = await world(upstream=forwarder)
+    token = await w.token()
+    told = await read(w, token)
+    assert (told.status, told.problem, forwarder.repeats.retried) == (
+        503,
+        "upstream-unavailable",
+        1,
+    )
+
+    w.clock.seconds = SystemClock().monotonic()
+    told = await w.call("POST", "/sales/v1/price-checks", json=w.an_order(), token=token)
+    assert (told.status, told.problem, forwarder.repeats.retried) == (
+        503,
+        "upstream-unavailable",
+        1,
+    )
+
+    w.clock.seconds = SystemClock().monotonic()
+    hurried = [("x-request-budget-ms", "20")]
+    told = await w.call("GET", "/sales/v1/orders", token=token, headers=hurried)
+    assert (told.status, told.problem, forwarder.repeats.retried) == (504, "deadline-exceeded", 1)
+
+
+class Answered:
+    """What an attempt opened, as far as a race looks at it."""
+
+    status = 200
+    headers: ClassVar[dict[str, str]] = {}
+
+    async def __aexit__(self, *_):
+        return None
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_rival_runs_as_its_own_caller_whoever_set_the_timer(new_loop):
+    """Alice's call sets the timer that starts Bob's rival; the rival is Bob's all the same."""
+    seen = []
+
+    async def calls(repeats, name, seconds):
+        times = iter((seconds, 0.001))
+
+        async def attempt():
+            seen.append((name, current().consumer))
+            await asyncio.sleep(next(times))
+            return Answered(), Answered()
+
+        context = CallContext(correlation_id=name, consumer=name, traceparent="")
+        with calling(context):
+            await repeats.run(attempt, operation="op", safe=True, keyed=False)
+
+    async def story():
+        repeats = Repeats(RepeatSettings())
+        for _ in range(25):
+            repeats._tail("op").took(0.005)
+        alice = asyncio.create_task(calls(repeats, "alice", 0.001))
+        await asyncio.sleep(0.002)
+        await asyncio.gather(alice, calls(repeats, "bob", 0.5))
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(story())
+    assert seen == [("alice", "alice"), ("bob", "bob"), ("bob", "bob")]
+
+
+async def test_a_cancellation_that_the_client_made_an_error_of_is_taken_back():
+    """The rival wins and cancels the wait, which ends as a broken connection in that moment."""
+    rivals = []
+
+    async def attempt():
+        rivals.append(Answered())
+        if len(rivals) == 2:
+            await asyncio.sleep(0.01)
+            return rivals[1], rivals[1]
+        try:
+            await asyncio.sleep(1)
+        except asyncio.CancelledError:
+            raise ConnectError("reset", {"causes": None}) from None
+
+    assert (await raced(attempt, after=0.005))[1] is rivals[1]
+    assert asyncio.current_task().cancelling() == 0
+
+
 async def raced(attempt, *, after):
     """One race whose rival starts after so many seconds."""
     loop = asyncio.get_running_loop()
@@ -151,12 +289,6 @@ async def raced(attempt, *, after):
 
 async def test_two_attempts_that_end_in_the_same_moment_cancel_nobody():
     """The rival's end may be told after the caller has gone on with the first answer."""
-
-    class Answered:
-        status = 200
-
-        async def __aexit__(self, *_):
-            return None
 
     for lead in (-0.002, -0.001, 0.0, 0.001, 0.002):
         for _ in range(40):

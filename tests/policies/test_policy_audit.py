@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.policies.conftest import a_document
+
 pytestmark = pytest.mark.anyio
 
 
@@ -50,3 +52,31 @@ async def test_an_entry_that_cannot_be_kept_stops_the_answer(world):
     again = await w.order("INV-1", token)
     assert again.status == 201
     assert w.tier.orders == 1
+
+
+async def test_an_entry_that_cannot_be_kept_replaces_an_answer_that_would_have_streamed(world):
+    """Whole, and nothing of the upstream's after it."""
+    document = a_document()
+    document["paths"]["/imports"] = {
+        "post": {
+            "operationId": "import",
+            "security": [],
+            "x-crossdock": {"limit": "operations"},
+            "requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}},
+        }
+    }
+
+    async def streams(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 202, "headers": []})
+        for piece in (b"one", b"two"):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"three"})
+
+    w = await world(document=document, upstream=streams)
+    assert (await w.call("POST", "/sales/v1/imports", json={})).body == b"onetwothree"
+
+    w.keep.broken = True
+    told = await w.call("POST", "/sales/v1/imports", json={})
+    assert (told.status, told.problem) == (503, "store-unavailable")
+    assert told.header("content-length") == str(len(told.body))
+    assert w.records.calls[-1].status == 503

@@ -1,5 +1,7 @@
 """Client certificates: believed from a trusted hop alone, and what a token can be bound to."""
 
+import base64
+
 import pytest
 from cryptography import x509
 
@@ -9,6 +11,7 @@ from tests.policies.certificates import a_certificate
 
 pytestmark = pytest.mark.anyio
 HOP = "10.1.0.9"
+VERSION_3, VERSION_9 = b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x08"
 SCOPES = ("orders:read", "orders:write", "pricing:read")
 
 
@@ -16,6 +19,9 @@ MINE = a_certificate("warehouse", x509.UniformResourceIdentifier("spiffe://acme/
 RENEWED = a_certificate("warehouse", x509.UniformResourceIdentifier("spiffe://acme/warehouse"))
 PINNED = a_certificate("kiosk")
 OTHER = a_certificate("stranger")
+OF_NO_VERSION = base64.b64encode(
+    base64.b64decode(MINE[1:-1]).replace(VERSION_3, VERSION_9)
+).decode()
 EXPIRED = a_certificate("warehouse", x509.DNSName("Warehouse.acme.example"), days=-1, since=9)
 
 
@@ -64,10 +70,12 @@ async def test_an_address_written_as_ipv6_is_the_same_hop(w):
     [
         OTHER, EXPIRED, "", ":", "::", ":AAAA:", MINE[1:-1], MINE[:-1], MINE[:40] + ":",
         MINE.replace(":", ""), MINE + ", " + PINNED, ":" + "A" * 20_000 + ":", ":é:",
+        f":{OF_NO_VERSION}:",
     ],
     ids=[
         "another", "expired", "empty", "half a frame", "nothing in it", "no certificate",
         "unframed", "cut at its end", "cut", "no frame", "two", "too long", "not ascii",
+        "of no version",
     ],
 )  # fmt: skip
 async def test_a_certificate_that_is_not_a_clients_is_refused(w, certificate):

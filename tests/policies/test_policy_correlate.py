@@ -63,6 +63,19 @@ async def test_a_broken_trace_begins_anew(world, broken):
     assert trace_id not in broken.lower()
 
 
+async def test_a_vendors_trace_state_goes_on_only_with_its_trace(world):
+    """W3C Trace Context, section 3.3.1.5: without a parent that is believed it says nothing."""
+    w = await world()
+    token, state = await w.token(), ("tracestate", "vendor=state")
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    passed = []
+    for more in ([("traceparent", parent)], [], [("traceparent", "nonsense")]):
+        await w.call("GET", "/sales/v1/orders", token=token, headers=[state, *more])
+        passed.append(w.tier.calls[-1].headers.get(b"tracestate"))
+
+    assert passed == [b"vendor=state", None, None]
+
+
 async def test_every_call_leaves_one_record_in_one_line(world):
     w = await world()
     token = await w.token()

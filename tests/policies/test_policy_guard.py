@@ -54,6 +54,29 @@ async def test_a_doubtful_head_is_refused_and_the_connection_closed(world, heade
     assert told.header("connection") == "close"
 
 
+@pytest.mark.parametrize("coding", ["br", "identity", ""])
+@pytest.mark.parametrize("length", [[], [("content-length", "0")]], ids=["none", "0"])
+@pytest.mark.parametrize("path", [CHECK, "/oauth/token"])
+async def test_an_unknown_coding_is_refused_even_where_there_is_nothing_to_decode(
+    world, path, length, coding
+):
+    w = await world()
+    told = await w.call(
+        "POST", path, headers=[("content-encoding", coding), *length], token=await w.token()
+    )
+
+    assert (told.status, told.problem) == (415, "unsupported-media-type")
+
+
+async def test_an_empty_body_is_no_coded_stream_and_is_judged_as_empty(world):
+    w = await world()
+    told = await w.call(
+        "POST", CHECK, headers=[("content-encoding", "gzip")], token=await w.token()
+    )
+
+    assert (told.status, told.problem) == (400, "invalid-request")
+
+
 async def test_a_call_without_a_host_is_refused_though_the_server_says_an_empty_one(world):
     """RFC 9112 section 3.2; Granian hands `host: ` on where the caller sent none."""
     w = await world()

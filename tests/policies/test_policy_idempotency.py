@@ -272,6 +272,56 @@ async def test_a_race_of_many_keys_keeps_each_apart(world):
     assert not next(p for p in w.gateway.served.policies if p.name == "idempotency")._flights
 
 
+class Board:
+    """Holds claims as the shared state does, and takes its time."""
+
+    def __init__(self):
+        self.held = {}
+
+    async def claim(self, scope, key, fingerprint, *, holder, seconds):
+        held = self.held.setdefault((scope, key), (fingerprint, holder))
+        await asyncio.sleep(0.05)
+        if held == (fingerprint, holder):
+            return "ours"
+        return "running" if held[0] == fingerprint else "other-request"
+
+    async def unclaim(self, scope, key, fingerprint, *, holder):
+        await asyncio.sleep(0.05)
+        if self.held.get((scope, key)) == (fingerprint, holder):
+            del self.held[scope, key]
+
+
+async def claiming(world):
+    w = await world()
+    idempotency = next(each for each in w.gateway.served.policies if each.name == "idempotency")
+    board = idempotency._claims = Board()
+    return w, idempotency, board
+
+
+async def test_a_call_that_ends_while_it_claims_gives_back_what_it_may_have_been_granted(world):
+    w, _, board = await claiming(world)
+    token = await w.token()
+    leaving = asyncio.create_task(w.order("INV-1", token))
+    await asyncio.sleep(0.02)
+    assert len(board.held) == 1
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    await asyncio.sleep(0.1)
+
+    assert board.held == {}
+    assert (await w.order("INV-1", token)).status == 201
+
+
+async def test_who_closes_has_given_every_claim_back(world):
+    """The shared state is closed next: what is not given back by then keeps its key taken."""
+    w, idempotency, board = await claiming(world)
+    assert (await w.order("INV-1", await w.token())).status == 201
+    assert len(board.held) == 1
+    await idempotency.close()
+
+    assert board.held == {}
+
+
 class Forgetful(dict):
     """The planted defect: a call does not see that another with its key is under way."""
 

@@ -4,7 +4,9 @@ import base64
 
 import pytest
 
+from gateway.attempts import Attempts
 from gateway.config import AttemptLimits
+from tests.policies.conftest import MovingClock
 
 pytestmark = pytest.mark.anyio
 FORM = ("content-type", "application/x-www-form-urlencoded")
@@ -117,3 +119,29 @@ async def test_the_log_names_clients_and_repeats_nothing_a_stranger_wrote(w):
 
     said = [fields for name, fields in w.records.events if name == "client_refused"]
     assert [each["client"] for each in said] == ["crm", "unknown"]
+
+
+async def test_names_are_kept_no_longer_than_their_window_and_no_longer_than_names_are():
+    """What strangers make up must not fill the memory."""
+    clock = MovingClock()
+    attempts = Attempts(LIMITS, clock=clock)
+    for number in range(500):
+        attempts.failed(f"{number}" + "x" * 20_000, f"192.0.2.{number}")
+    names = [name for name, _ in attempts._failures if name is not None]
+    assert max(map(len, names)) == 128
+
+    clock.advance(60.0)
+    attempts.failed("last", "192.0.2.1")
+    assert len(attempts._failures) == 3
+
+
+async def test_a_request_that_names_nobody_counts_once_for_its_address(w):
+    statuses = []
+    for number in range(7):
+        form = b"grant_type=client_credentials"
+        if number >= 3:
+            form += b"&client_id=name-%d&client_secret=x" % number
+        told = await w.call("POST", "/oauth/token", headers=[FORM], body=form, peer="192.0.2.7")
+        statuses.append(told.status)
+
+    assert statuses == [401] * 6 + [429]

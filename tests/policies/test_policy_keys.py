@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import re
 import warnings
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc import jws
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from gateway.config import Client, Issuer
+from gateway.config import Client, GatewayConfig, Issuer
 from gateway.keys import KeyRefusedError, import_key, import_set, metadata_url, reachable
 
 pytestmark = pytest.mark.anyio
@@ -169,6 +172,54 @@ async def test_a_foreign_issuer_is_found_by_discovery_and_its_consumer_known(for
     assert w.tier.calls[-1].context.accounts == ("C7",)
 
 
+async def test_a_refused_caller_is_sent_to_no_address_that_is_not_there(world, foreign):
+    """The built-in issuer is off: what a 401 and its pages name is where a token can be had."""
+    _, issuer = foreign
+    elsewhere = Issuer(url=ISSUER, audience="api://crossdock", algorithms=("RS256",))
+    w = await world(config=GatewayConfig(issuers={"cloud": elsewhere}), fetch=issuer.fetch)
+    late = issuer.token(w.clock, exp=1_000_000_000, iat=999_999_000, client_id="crm-cloud")
+
+    assert (await w.call("POST", "/oauth/token")).status == 404
+    for token, slug in ((None, "unauthenticated"), (late, "token-expired")):
+        told = await w.call("GET", "/sales/v1/orders", token=token)
+        page = await w.call("GET", f"/problems/{slug}")
+        assert (told.status, told.problem) == (401, slug)
+        said = told.json()["detail"] + page.body.decode()
+        named = set(re.findall(r"/(?:oauth|[.]well-known)/[a-z-]+", said))
+        assert [p for p in named if (await w.call("GET", p)).status != 200] == []
+        assert slug == "token-expired" or named
+    known = (await w.call("GET", "/.well-known/oauth-protected-resource")).json()
+    assert known["authorization_servers"] == [ISSUER]
+
+
+@pytest.mark.parametrize("text", ["A", "AAAAA"])
+async def test_a_key_whose_text_is_no_base64_spoils_none_beside_it(text):
+    """Four characters hold three bytes: one left over holds none (RFC 4648 section 4)."""
+    bad = {"kty": "EC", "crv": "P-256", "kid": "other", "x": text, "y": text}
+    keys, refused = import_set({"keys": [public(RSA), bad]})
+
+    assert (set(keys), refused) == ({"k1"}, ["not-base64url"])
+
+
+def large_key():
+    """A key of 7,470 bits that need not be searched for: of two Mersenne primes."""
+    p, q, e = 2**3217 - 1, 2**4253 - 1, 65_537
+    d = pow(e, -1, (p - 1) * (q - 1))
+    numbers = rsa.RSAPrivateNumbers(
+        p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), rsa.RSAPublicNumbers(e, p * q)
+    )
+    return RSAKey.import_key(
+        numbers.private_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+
+
+async def test_what_a_key_as_large_as_is_taken_has_signed_is_verified(foreign):
+    w, issuer = foreign
+    issuer.key = large_key()
+
+    assert await read(w, issuer.token(w.clock)) == 200
+
+
 async def test_an_algorithm_the_issuer_is_not_pinned_to_is_refused(foreign):
     w, issuer = foreign
     assert await read(w, issuer.token(w.clock, alg="PS256")) == 401
@@ -214,6 +265,26 @@ async def test_stale_keys_serve_while_the_issuer_is_down(foreign):
     late = await w.call("GET", "/sales/v1/orders", token=issuer.token(w.clock))
     assert (late.status, late.problem) == (503, "upstream-unavailable")
     assert int(late.header("retry-after")) >= 1
+
+
+async def test_a_key_younger_than_what_is_known_is_put_off_while_the_issuer_is_down(foreign):
+    """Its token may be right: told that it is not, a client would throw it away."""
+    w, issuer = foreign
+    await read(w, issuer.token(w.clock))
+    w.clock.advance(60)
+    issuer.down = True
+    before = issuer.token(w.clock, jti="of the old key")
+    issuer.rotate()
+
+    for number in range(3):
+        late = await w.call("GET", "/sales/v1/orders", token=issuer.token(w.clock, jti=str(number)))
+        assert (late.status, late.problem) == (503, "upstream-unavailable")
+        assert int(late.header("retry-after")) >= 1
+        assert await read(w, before) == 200
+        w.clock.advance(1.5)
+    issuer.down = False
+    w.clock.advance(60)
+    assert await read(w, issuer.token(w.clock, jti="back")) == 200
 
 
 async def test_garbage_does_not_displace_keys_that_work(foreign):

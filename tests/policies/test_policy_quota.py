@@ -91,6 +91,23 @@ async def test_any_stretch_of_a_window_holds_no_more_than_the_quota(clock):
     assert len(admitted) > 1_000
 
 
+async def test_as_many_calls_as_were_said_to_remain_are_admitted(clock):
+    """r=n is a promise for the next n calls, however many windows there are."""
+    chance = random.Random(12)
+    windows = (Window(quota=2, seconds=1), Window(quota=10, seconds=60), Window(quota=9, seconds=9))
+    meter = LocalMeter(clock)
+    named = set()
+    for _ in range(300):
+        clock.advance(chance.choice((0, 0.4, 1, 3, 11)))
+        spent = meter.spend("crm", windows)
+        if spent.admitted:
+            named.add(spent.binding)
+            at_once = chance.randint(0, spent.remaining)
+            assert all(meter.spend("crm", windows).admitted for _ in range(at_once))
+
+    assert named >= {0, 1}
+
+
 async def test_a_flood_of_consumers_does_not_fill_the_memory(clock):
     meter = LocalMeter(clock)
     for n in range(25_000):

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from gateway.explaining import Caller
 from gateway.policies.shed import SHARES
 from gateway.resilience import ShedSettings
 
@@ -83,10 +84,8 @@ async def test_it_can_be_turned_off_and_bounds_out_of_order_are_a_fault(world):
 
 
 async def test_explain_says_how_much_room_there_is(world):
-    from gateway.call import ANONYMOUS
-
     w = await world(config=world.config(gateway={"shed": TEN}))
-    found = w.gateway.explain("POST", "/sales/v1/orders", ANONYMOUS)
+    found = w.gateway.explain("POST", "/sales/v1/orders", Caller())
     assert [each.because for each in found if each.policy == "shed"] == [
         "0 calls under way, room for 10"
     ]

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.policies.conftest import a_document
+
 pytestmark = pytest.mark.anyio
 
 
@@ -139,6 +141,31 @@ async def test_a_path_parameter_is_held_to_its_form(world):
     told = await w.call("GET", "/sales/v1/orders/not lower", token=await w.token())
 
     assert told.json()["errors"][0]["pointer"] == "path:order"
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [("1.5", 200), ("-2", 200), ("1e1", 200), ("1_0", 400), ("%201", 400), ("+5", 400)],
+)
+async def test_a_number_in_a_query_is_written_as_json_writes_it(world, text, status):
+    document = a_document()
+    read = document["paths"]["/orders/{order}"]["get"]
+    read["parameters"] = [{"name": "weight", "in": "query", "schema": {"type": "number"}}]
+    w = await world(document=document)
+    told = await w.call("GET", f"/sales/v1/orders/O-1?weight={text}", token=await w.token())
+
+    assert told.status == status
+
+
+async def test_an_operations_own_parameter_replaces_that_of_its_path(world):
+    document = a_document()
+    path = document["paths"]["/orders/{order}"]
+    header = {"name": "X-Shop", "in": "header", "schema": {"type": "string"}}
+    path["parameters"].append({**header, "required": True})
+    path["get"]["parameters"] = [header]
+    w = await world(document=document)
+
+    assert (await w.call("GET", "/sales/v1/orders/O-1", token=await w.token())).status == 200
 
 
 async def test_a_missing_body_is_a_fault_of_the_body(world):

@@ -23,7 +23,9 @@ class Apart(Outside):
         ports = {tier: free_port() for tier in TIERS}
         tiers = "\n".join(f'{tier} = "http://127.0.0.1:{port}"' for tier, port in ports.items())
         path = folder / "crossdock.toml"
-        said = f'[store]\nurl = "{a_postgresql_database()}"\n\n[tiers]\n{tiers}\n{more}'
+        store = folder / "store"
+        store.write_text(a_postgresql_database(), encoding="utf-8")
+        said = f'[store]\nurl = "file:{store}"\n\n[tiers]\n{tiers}\n{more}'
         said = f'promise_key = "file:{folder / "secret"}"\n' + config_file(self, said, 900)
         path.write_text(said, encoding="utf-8")
         self.environment |= {"CROSSDOCK_CONFIG": str(path), "ERP_SECRET": credentials.APP_SECRET}

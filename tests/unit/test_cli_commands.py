@@ -1,20 +1,35 @@
 """The command line helps, refuses in one sentence, and is quick to ask."""
 
 import os
+import re
+import shlex
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import click
 import pytest
 
 from deploy.cli import crossdock
 from tests.serving import free_port
+from tests.unit.test_docs_commands import operation_at, parse
 
 NAMES = ["up", "demo", "orders", "key", "revoke", "token", "check", "explain", "sandbox"]
-LEAVES = [
-    "up", "demo", "orders import", "orders show", "key", "revoke", "token", "check", "explain",
-    "sandbox",
-]  # fmt: skip
+
+
+def walked(group, *words):
+    """Every command there is, groups too, with the words that call it."""
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        yield pytest.param((*words, name), command, id=" ".join((*words, name)))
+        if isinstance(command, click.Group):
+            yield from walked(command, *words, name)
+
+
+def examples(epilog):
+    """The commands of an example; a semicolon, a pipe or a bracket ends each."""
+    found = re.findall(r"crossdock (?:\"[^\"]*\"|[^;|)\"])*", epilog)
+    return [shlex.split(each) for each in found]
 
 
 def run(tmp_path, *arguments, **environment):
@@ -44,15 +59,17 @@ def test_help_names_every_command(tmp_path):
     assert all(f"  {name} " in asked.stdout for name in NAMES)
 
 
-@pytest.mark.parametrize("words", LEAVES)
-def test_each_command_shows_an_example_and_explains_every_option(words):
+@pytest.mark.parametrize(("words", "command"), list(walked(crossdock)))
+def test_each_command_shows_an_example_and_explains_every_option(words, command):
     """A person copies the example first."""
-    command = crossdock
-    for word in words.split():
-        command = command.get_command(click.Context(command), word)
     assert command.help
-    assert command.epilog.startswith("Example: ")
-    assert f"crossdock {words}" in command.epilog
+    assert (command.epilog or "").startswith("Example: ")
+    shown = examples(command.epilog)
+    assert ["crossdock", *words] in [each[: len(words) + 1] for each in shown]
+    for each in shown:
+        parse(each)
+    for address in re.findall(r"https?://\S+", command.epilog):
+        assert operation_at("GET", urlsplit(address).path), address
     for parameter in command.params:
         if isinstance(parameter, click.Option) and not parameter.hidden:
             assert parameter.help, parameter.name

@@ -1,5 +1,6 @@
 """`crossdock diff`: who would be told something else, found before it is told."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -42,6 +43,32 @@ issuer = "company"
 scopes = ["orders:write", "orders:read"]
 """
 )
+STOCK = {
+    "openapi": "3.0.3",
+    "info": {"title": "Stock", "version": "1"},
+    "paths": {
+        "/status": {"get": {"operationId": "readStatus", "responses": {}}},
+        "/items/{id}": {
+            "get": {
+                "operationId": "getItem",
+                "parameters": [
+                    {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+                ],
+                "responses": {},
+            },
+        },
+    },
+}
+SERVED = (
+    OLD
+    + """
+[services.stock]
+contract = "stock.json"
+url = "http://stock.internal:8080"
+scopes = ["orders:read"]
+public = ["readStatus"]
+"""
+)
 
 
 def a_record(second, consumer="acme", operation="sales/v1/place_order", **more):
@@ -66,9 +93,10 @@ def a_record(second, consumer="acme", operation="sales/v1/place_order", **more):
 @pytest.fixture
 def diff(tmp_path, monkeypatch):
     monkeypatch.setenv("ERP_SECRET", "s")
-    (tmp_path / "old.toml").write_text(OLD)
+    (tmp_path / "stock.json").write_text(json.dumps(STOCK))
 
-    def run(new, *lines):
+    def run(new, *lines, old=OLD):
+        (tmp_path / "old.toml").write_text(old)
         (tmp_path / "new.toml").write_text(new)
         (tmp_path / "access.log").write_bytes(b"\n".join(lines) + b"\n")
         arguments = [
@@ -176,3 +204,178 @@ def test_a_faulty_file_is_not_compared(diff):
     assert asked.exit_code == 1
     assert "clients.shop.plan" in asked.output
     assert "cannot be used" in asked.output
+
+
+def an_item(second, **more):
+    """A call of a service that is not ours."""
+    told = {"method": "GET", "template": "/stock/items/{id}", "status": 200}
+    return a_record(second, operation="services/stock/getItem", **told | more)
+
+
+def a_status(second, **more):
+    """A call of its operation that needs no credential."""
+    told = {"consumer": "anonymous", "method": "GET", "template": "/stock/status", "status": 200}
+    return a_record(second, operation="services/stock/readStatus", **told | more)
+
+
+def named(asked):
+    """What is said to differ, and not to be seen in any record."""
+    said = "Differs too, and no record shows what it changes: "
+    return [each.removeprefix(said) for each in asked.output.splitlines() if said in each]
+
+
+def test_a_moved_prefix_refuses_every_call_of_the_service(diff):
+    new = SERVED + 'prefix = "/warehouse"\n'
+    asked = diff(new, an_item(1), a_status(2), old=SERVED)
+
+    assert asked.exit_code == 1
+    assert "acme  services/stock/getItem  pass -> refuse (route: operation-unknown)" in asked.output
+    assert "2 of 2 recorded calls" in asked.output
+
+
+def test_a_moved_path_is_noticed_under_the_same_name(diff, tmp_path):
+    """And one whose method went, by another word; the changed contract is named as well."""
+    moved = json.loads(json.dumps(STOCK).replace("/status", "/health").replace('"get"', '"put"'))
+    (tmp_path / "moved.json").write_text(json.dumps(moved))
+    new = SERVED.replace("stock.json", "moved.json")
+    asked = diff(new, an_item(1), a_status(2), old=SERVED)
+
+    assert "getItem  pass -> refuse (route: method-not-allowed)" in asked.output
+    assert "readStatus  pass as anybody -> refuse (route: operation-unknown)" in asked.output
+    assert named(asked) == ["services.stock.contract"]
+
+
+def test_a_renamed_operation_answers_the_same_calls(diff, tmp_path):
+    """What a call is told hangs on its path, and not on what we call it."""
+    renamed = json.dumps(STOCK).replace("getItem", "readItem").replace("{id}", "{item}")
+    (tmp_path / "renamed.json").write_text(renamed.replace('"id"', '"item"'))
+    asked = diff(SERVED.replace("stock.json", "renamed.json"), an_item(1), old=SERVED)
+
+    assert asked.exit_code == 0
+    assert named(asked) == ["services.stock.contract"]
+
+
+def test_calls_that_another_service_would_answer_are_told(diff):
+    asked = diff(SERVED.replace("[services.stock]", '[services.depot]\nprefix = "/stock"'),
+                 an_item(1), old=SERVED)  # fmt: skip
+
+    assert asked.exit_code == 1
+    assert "pass -> pass, answered by services/depot" in asked.output
+
+
+def test_an_operation_that_becomes_public_is_told(diff):
+    """Calls that were refused for want of a credential pass from then on."""
+    new = SERVED.replace('"readStatus"', '"readStatus", "getItem"')
+    stranger = {"consumer": "anonymous", "policy": "authenticate", "status": 401}
+    asked = diff(new, an_item(1), an_item(2, **stranger), a_status(3), old=SERVED)
+
+    assert asked.exit_code == 1
+    assert "acme  services/stock/getItem  pass -> pass as anybody" in asked.output
+    assert (
+        "anonymous  services/stock/getItem  refuse (authenticate: unauthenticated) -> "
+        "pass as anybody"
+    ) in asked.output
+    assert "2 of 3 recorded calls" in asked.output
+    assert named(asked) == ["services.stock.public (getItem)"]
+
+
+def test_an_operation_that_is_public_no_more_is_told(diff):
+    asked = diff(SERVED.replace('public = ["readStatus"]', ""), a_status(1), old=SERVED)
+
+    assert asked.exit_code == 1
+    assert "pass as anybody -> refuse (authenticate: unauthenticated)" in asked.output
+
+
+def test_what_a_service_is_sent_and_told_is_named(diff):
+    new = SERVED.replace("stock.internal", "stock.elsewhere") + (
+        'identity = ["consumer"]\nmax_body_bytes = 1\nbudget_ms = 1\npublish = true\n'
+        'headers = { x-shop = "env:ERP_SECRET" }\n'
+    )
+    asked = diff(new, an_item(1), old=SERVED)
+
+    assert asked.exit_code == 0
+    assert sorted(named(asked)) == [
+        f"services.stock.{each}"
+        for each in ("budget_ms", "headers", "identity", "max_body_bytes", "publish", "url")
+    ]
+
+
+def test_what_records_would_show_is_named_where_there_are_none(diff):
+    new = SERVED.replace('scopes = ["orders:read"]', 'scopes = ["orders:write"]')
+    new = new.replace("[clients.globex]", "[clients.globex]\ndisabled = true")
+    new += '[services.depot]\ncontract = "stock.json"\nurl = "http://depot.internal"\n'
+    new += 'scopes = ["orders:read"]\n'
+
+    assert named(diff(new, a_record(1), old=SERVED)) == [
+        "clients.globex.disabled",
+        "services.depot, which is new",
+        "services.stock.scopes",
+    ]
+
+
+def test_addresses_of_tiers_are_named(diff):
+    asked = diff(OLD + '[tiers]\nsystem = "http://127.0.0.1:8081"\n', a_record(1))
+
+    assert "tiers.system" in named(asked)
+
+
+def test_a_lost_bound_is_no_loss_of_what_a_client_may_do(diff):
+    """Without `scopes` a foreign issuer alone says what its tokens hold."""
+    unbounded = OLD.replace('[clients.acme]\nissuer = "company"\nscopes = '
+                            '["orders:write", "orders:read"]',
+                            '[clients.acme]\nissuer = "company"')  # fmt: skip
+    assert unbounded != OLD
+    lost = diff(unbounded, a_record(1))
+
+    assert lost.exit_code == 0
+    assert named(lost) == ["clients.acme.scopes, which bound no token any more"]
+
+    narrow = OLD.replace('["orders:write", "orders:read"]', '["orders:read"]')
+    gained = diff(narrow, a_record(1), old=unbounded)
+
+    assert "pass -> refuse (insufficient-scope orders:write)" in gained.output
+    assert "clients.acme.scopes, which bound its tokens now" in named(gained)
+
+
+def test_a_client_that_is_not_named_any_more_is_known_by_its_issuer_alone(diff):
+    """Its tokens are believed still, and have the issuer's plan from then on."""
+    head, _, rest = OLD.partition("[clients.acme]")
+    new = head + rest[rest.index("[clients.globex]") :]
+    new = new.replace("[issuers.company]", '[issuers.company]\nplan = "few"')
+    new = new.replace("[clients.globex]", "[plans.few]\norders = [{ quota = 2, seconds = 60 }]\n"
+                      "[clients.globex]")  # fmt: skip
+    asked = diff(new, *(a_record(second) for second in range(3)))
+
+    assert "       1  acme  sales/v1/place_order  pass -> refuse (quota-exceeded" in asked.output
+    assert "clients.acme, which is gone" in named(asked)
+
+
+def test_a_key_counts_until_it_expires(diff, tmp_path):
+    """On the clock of the records, not on today's."""
+    key = (
+        '[clients.shop]\nscopes = ["orders:write"]\n[[clients.shop.keys]]\nid = "abcdefghijkl"\n'
+        f'secret = "sha256:{"0" * 64}"\nexpires = '
+    )
+    old = OLD + key + "2026-11-02T12:00:00Z\n"
+    new = OLD + key + "2026-11-02T09:00:30Z\n"
+    asked = diff(new, a_record(20, "shop"), a_record(40, "shop"), old=old)
+
+    assert (
+        "       1  shop  sales/v1/place_order  pass -> refuse (authenticate: unauthenticated)"
+        in asked.output
+    )
+    assert named(asked) == ["clients.shop.keys"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"half a li", b"\x80\xff", b"", a_record(1).replace(b"acme", b"\x80")],
+    ids=["half", "binary", "empty", "not UTF-8"],
+)
+def test_a_file_without_any_access_record_is_no_log(diff, line):
+    """That nothing would change is not known when nothing was looked at."""
+    asked = diff(OLD, line)
+
+    assert asked.exit_code == 1
+    assert "access.log is an access record." in asked.output
+    assert "recorded calls" not in asked.output

@@ -1,6 +1,7 @@
 """Whatever is wrong with a configuration file is told with its place; none of it is a crash."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from deploy.checking import faults_of
 from deploy.profile import Settings, configuration, sandbox
 from deploy.schema import document, schema
 from gateway.faults import Checker
+from tests.policies.parcels import contract_file
 
 ROOT = Path(__file__).resolve().parents[2]
 BROKEN = sorted((ROOT / "tests" / "policies" / "broken_configs").glob("*.toml"))
@@ -71,6 +73,58 @@ def test_an_address_that_is_not_there_is_named(faults_in):
     assert set(faults_in(SYSTEMS + '[gateway]\nredis = "env:NO_REDIS"\n')) == {"gateway.redis"}
 
 
+def test_the_address_of_the_store_may_be_a_reference(faults_in, tmp_path, monkeypatch):
+    """A password belongs in the environment or in a file of its own, and is followed there."""
+    address = "postgresql+psycopg://u:pw@db:5432/x"
+    monkeypatch.setenv("A_STORE", address)
+    (tmp_path / "store").write_text(f"{address}\n")
+    for reference in ("env:A_STORE", f"file:{tmp_path / 'store'}"):
+        assert faults_in(SYSTEMS + f'[store]\nurl = "{reference}"\n') == {}
+
+        told = configuration(Settings(config=tmp_path / "crossdock.toml"))
+        assert told.store.url == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql+psycopg://u:topsecret@db/x",
+        "postgresql+psycopg://db/x?user=u&password=topsecret",
+        "postgresql+psycopg://u:top@secret@[::1/x",
+    ],
+)
+def test_a_password_in_an_address_of_the_file_is_refused_and_kept(faults_in, address):
+    [fault] = faults_in(SYSTEMS + f'[store]\nurl = "{address}"\n').values()
+
+    assert "env:NAME, file:/path" in str(fault)
+    assert "secret" not in str(fault)
+
+
+def test_a_password_in_the_environment_is_fine(tmp_path, monkeypatch):
+    """So is the socket of this machine, which has no host."""
+    monkeypatch.setenv("ERP_SECRET", "s")
+    file = tmp_path / "crossdock.toml"
+    file.write_text(SYSTEMS)
+    told = {"store_url": "postgresql+psycopg://u:pw@/x?host=/run", "redis_url": "redis://:pw@h:1/0"}
+
+    assert faults_of(Settings(config=file, **told), thorough=True) == []
+    said = faults_of(Settings(config=file, store_url="mysql://h", redis_url="redis://["))
+    assert [each.place for each in said] == ["CROSSDOCK_REDIS_URL", "CROSSDOCK_STORE_URL"]
+
+
+def test_the_example_of_the_documentation_has_no_fault(tmp_path, monkeypatch):
+    """It is what people copy."""
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    for name in re.findall(r'"env:([A-Z_]+)"', text):
+        monkeypatch.setenv(name, "redis://h:6379/0")
+    file = tmp_path / "crossdock.toml"
+    [example, *_] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    file.write_text(example.replace("parcels.openapi.json", contract_file(tmp_path)))
+
+    assert [str(each) for each in faults_of(Settings(config=file), thorough=True)] == []
+    assert faults_of(Settings(), thorough=True) == []
+
+
 def test_a_channel_of_ones_own_takes_none_away(faults_in, tmp_path):
     """Deals of the CRM still have theirs when the file speaks of a shop alone."""
     shop = '[orders.channels.shop]\npricing = "ignore"\n[sales.channels]\nfrontend = "shop"\n'
@@ -94,7 +148,9 @@ def test_a_fault_of_form_hides_no_other(faults_in):
         SYSTEMS + '[gateway]\nissuer = 7\n[clients.shop]\nplan = "none"\nscopes = ["orders:raed"]\n'
     )
 
-    assert set(faults_in(text)) == {"gateway.issuer", "clients.shop.plan", "clients.shop.scopes"}
+    assert set(faults_in(text)) == {
+        "gateway.issuer", "clients.shop", "clients.shop.plan", "clients.shop.scopes",
+    }  # fmt: skip
 
 
 def test_no_secret_is_repeated(faults_in):

@@ -3,6 +3,7 @@
 import itertools
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +17,10 @@ from deploy.checking import faults_of
 from deploy.cli import crossdock
 from deploy.order_files.documents import Reason
 from deploy.profile import Settings
+from gateway.config import GatewaySettings, IdempotencySettings, Issuer, ShieldSettings
+from gateway.policies.guard import GuardLimits
+from gateway.resilience import CacheSettings
+from gateway.revocation import EVERY_SECONDS
 from tests.policies.parcels import contract_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,6 +85,10 @@ def curl_commands(text):
 )
 def test_a_crossdock_command_parses(words):
     """By the command line's own parser, without running it."""
+    parse(words)
+
+
+def parse(words):
     command, arguments, context = crossdock, words[1:], None
     if arguments == ["--help"]:
         return
@@ -200,6 +209,41 @@ def test_the_configuration_shown_has_no_fault(tmp_path, monkeypatch):
     contract_file(tmp_path)
 
     assert faults_of(Settings(config=file)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CONFIGURATION,
+        (ROOT / "CHANGELOG.md").read_text(),
+        (ROOT / "docs" / "decisions" / "0012-identity.md").read_text().splitlines()[0],
+        crossdock.get_command(click.Context(crossdock), "revoke").help,
+        import_module("deploy.commands.revoke").__doc__,
+    ],
+    ids=["configuration", "changelog", "decision", "help", "module"],
+)
+def test_how_soon_a_withdrawal_holds_is_told_alike(text):
+    """One look takes it from the file to Redis, another from there to the other gateways."""
+    said = re.findall(
+        r"(?:revoke|withdraw|refuses it)[^.]*?within (\w+) seconds?", text.replace("\n", " ")
+    )
+
+    assert 2 * EVERY_SECONDS == 2.0
+    assert set(said) == {"two"}
+
+
+def test_every_key_of_an_issuer_and_of_the_gateway_is_described():
+    """By its name, beside what it means; a foreign issuer often needs one of them."""
+    sections = {
+        "guard.": GuardLimits,
+        "idempotency.": IdempotencySettings,
+        "shield.": ShieldSettings,
+        "cache.": CacheSettings,
+        "": Issuer,
+    }
+    named = {f"{at}{name}" for at, each in sections.items() for name in each.__struct_fields__}
+    named |= set(GatewaySettings.__struct_fields__) - {each.strip(".") for each in sections}
+    assert named - set(re.findall(r"`([a-z_.]+)`", CONFIGURATION)) == set()
 
 
 def test_every_variable_described_is_read_somewhere():

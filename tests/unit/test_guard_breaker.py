@@ -178,6 +178,17 @@ def test_calls_that_end_well_but_too_late_open_it(clock):
     assert breaker.state == "open"
 
 
+def test_calls_under_way_when_slowness_begins_to_count_are_not_slow(clock):
+    """A new configuration sets `slow_seconds`: nobody knows when the calls before it began."""
+    breaker = Breaker("erp.read", clock=clock, settings=BreakerSettings())
+    clock.turn(10.0)
+    under_way = [breaker.admit() for _ in range(40)]
+    breaker.hand_over(BreakerSettings(slow_seconds=1.0), on_change=None)
+    for permit in under_way:
+        permit.succeeded()
+    assert breaker.state == "closed"
+
+
 def test_a_trial_that_is_slow_does_not_close_it(clock):
     breaker = a_slow_breaker(clock)
     for _ in range(4):
