@@ -177,7 +177,7 @@ class Forwarder:
                 await opened.__aexit__(None, None, None)
         except (RequestError, ClientGoneError) as error:
             if isinstance(error, RequestError) and is_spent(error):
-                raise refuse("deadline-exceeded") from None
+                raise refuse("request-timeout" if body.awaited else "deadline-exceeded") from None
             if body.broken is not None:
                 raise body.broken from None  # the caller's fault, not the upstream's
             raise refuse("upstream-unavailable", retry_after=1) from None
@@ -240,6 +240,8 @@ class _Body:
         self._first = b""
         self.whole = True
         """Whether it can be sent once more."""
+        self.awaited = False
+        """Whether it is the caller who is waited for."""
         self.broken: Exception | None = None
 
     async def begin(self) -> None:
@@ -269,7 +271,9 @@ class _Body:
             if not more:
                 return
             try:
+                self.awaited = True
                 message = await self._receive()
+                self.awaited = False
             except Exception as error:  # noqa: BLE001  told below, and to the caller by the forwarder
                 self.broken = _as_new(error)
                 message = None

@@ -131,6 +131,35 @@ async def test_a_caller_who_leaves_before_the_body_has_sent_nothing(behind):
     assert w.records.calls[-1].status == 499
 
 
+async def test_who_stops_sending_is_told_so_and_the_service_is_not_to_blame(behind):
+    w, service, _ = behind
+    messages = [{"type": "http.request", "body": b"begun", "more_body": True}]
+
+    async def stalling():
+        if not messages:
+            await asyncio.sleep(5)
+        return messages.pop()
+
+    told = []
+
+    async def tell(message):
+        told.append(message)
+
+    headers = [
+        (b"host", b"g"), (b"content-type", b"text/plain"), (b"content-length", b"100"),
+        (b"x-request-budget-ms", b"100"),
+    ]  # fmt: skip
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "POST", "path": "/sales/v1/notices",
+        "raw_path": b"/sales/v1/notices", "query_string": b"", "headers": headers,
+    }  # fmt: skip
+    await w.gateway(scope, stalling, tell)
+
+    assert told[0]["status"] == 408
+    assert w.records.calls[-1].reason == "request-timeout"
+    assert service.requests == [] or b"begun" in service.requests[-1]
+
+
 async def test_connections_are_used_again(behind):
     w, service, _ = behind
     token = await w.token()
@@ -224,7 +253,7 @@ async def test_a_service_that_takes_all_of_the_contracts_time_is_held_to_it(worl
     assert (circuit(w).failures, len(limit._samples)) == (2, 2)
 
 
-async def test_a_caller_who_is_slow_to_send_closes_no_circuit_to_the_others(behind):
+async def test_a_caller_who_is_slow_to_send_opens_no_circuit_for_the_others(behind):
     """The body used up the time before the service was asked; what was left was too little."""
     w, service, _ = behind
     token = await w.token()
