@@ -4,6 +4,7 @@ Settings that contradict each other are told here too; what concerns one client'
 `gateway.credentials`, what concerns services in `gateway.mounting`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -43,6 +44,7 @@ def check(
         *proof_faults(config, gaps),
         *_issuer_faults(config, gaps),
         *_shared_issuer_faults(config, gaps),
+        *_window_faults(config),
         *_settings_faults(config),
     ]
     return [fault for fault in faults if not gaps.hold(fault.place)]
@@ -124,6 +126,21 @@ def _alike(url: str) -> str:
         return url.rstrip("/")
     _, _, rest = url.partition("://")
     return f"{read.origin} {rest.partition('/')[2].rstrip('/')}"
+
+
+def _window_faults(config: GatewayConfig) -> Iterator[ConfigFault]:
+    """Windows are known by their length, here, in Redis and in what callers are told."""
+    for name, plan in config.plans.items():
+        for limit in plan.__struct_fields__:
+            lengths = Counter(window.seconds for window in getattr(plan, limit))
+            for seconds, count in lengths.items():
+                if count > 1:
+                    yield ConfigFault(
+                        place=f"plans.{name}.{limit}",
+                        value=f"{count} windows of {seconds} s",
+                        allowed="one window of each length",
+                        remedy="Keep the smallest of them: it is the one that binds.",
+                    )
 
 
 def _settings_faults(config: GatewayConfig) -> Iterator[ConfigFault]:
