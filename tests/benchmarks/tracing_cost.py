@@ -4,6 +4,10 @@ The same authenticated call as in `gateway_policies`, without tracing, with trac
 nothing, and with one call in ten sampled and sent to a collector in a process of its own. The three
 take turns, so that a busy machine slows all of them; CPU time of the whole process, so that the
 thread that sends is counted. The ratio is what counts.
+
+Then calls through sockets, forwarded as in `gateway_against_peers`, as fast as they go: with one in
+ten traced, and without. Every turn is a fresh pair of processes, since two processes of the same
+program differ by more than a trace costs.
 """
 
 import asyncio
@@ -22,10 +26,16 @@ from gateway.call import Message
 from runtime.clock import SystemClock
 from runtime.exporting import SpanExport, otlp
 from runtime.tracing import Span, Tracing
+from tests.benchmarks.debian import Programs, programs
+from tests.benchmarks.gateway_load import flat_out
+from tests.benchmarks.gateway_peers import Bench
 from tests.benchmarks.gateway_policies import BODY, a_gateway, a_scope, a_token, receiving
+from tests.benchmarks.peers.installing import NotInstalled
 
 ROUNDS = 12
 CALLS = 12_000
+PAIRS = 9
+SECONDS = 3
 COLLECTOR = """
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -121,8 +131,27 @@ async def measured(endpoint: str, data: Path) -> dict[str, list[float]]:
     return spent
 
 
+def forwarded(found: Programs) -> dict[str, list[float]]:
+    """Answer the calls a second of fresh gateways, without traces and with."""
+    rates: dict[str, list[float]] = {"full": [], "traced": []}
+    for pair in range(PAIRS):
+        for kind in Random(pair).sample(list(rates), len(rates)):
+            with tempfile.TemporaryDirectory() as folder:
+                bench = Bench(found, Path(folder))
+                try:
+                    running = bench.ours(kind, bench.backend())
+                    for seconds in (1, SECONDS):  # the first is to warm up
+                        calls = flat_out(
+                            found, running.url, bench.key.token, core=bench.around, seconds=seconds
+                        )
+                    rates[kind].append(calls / SECONDS)
+                finally:
+                    bench.stop()
+    return rates
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     gc.collect()
     with (
         tempfile.TemporaryDirectory() as data,
@@ -139,6 +168,16 @@ def main() -> None:
     for name, turns in found.items():
         share = statistics.median(one / other for one, other in zip(bare, turns, strict=True))
         print(f"  {name:34} {statistics.median(turns):8.1f} us  {share:6.1%} of the throughput")
+    try:
+        rates = forwarded(programs())
+    except NotInstalled as reason:
+        print(f"tracing where calls are forwarded: not run. {reason}")
+        return
+    plain, traced = (statistics.median(rates[kind]) for kind in ("full", "traced"))
+    pairs = zip(rates["traced"], rates["full"], strict=True)
+    share = statistics.median(one / other for one, other in pairs)
+    print(f"tracing where calls are forwarded, {PAIRS} pairs of processes, {SECONDS} s each")
+    print(f"  without {plain:.0f} calls/s, 10 % sampled {traced:.0f}: {share:.1%} (goal 90 %)")
 
 
 if __name__ == "__main__":
