@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from gateway.addresses import has_password, read_address
 from gateway.call import ConfigFault
-from gateway.checking import redis_faults
-from gateway.config import GatewayConfig, reference
+from gateway.checking import found_at, leads_nowhere, redis_faults
+from gateway.config import GatewayConfig
 from gateway.faults import nearest
 from gateway.gaps import Gaps
 
@@ -73,15 +73,9 @@ def _tier_faults(place: str, address: str) -> Iterator[ConfigFault]:
 
 def _store_faults(place: str, address: str) -> Iterator[ConfigFault]:
     allowed = f"{' or '.join(f'{each}://...' for each in _STORES)}, or env:NAME, file:/path of one"
-    try:
-        told = reference(address)
-    except (KeyError, OSError, ValueError):
-        yield ConfigFault(
-            place=place,
-            value=f"{address} does not exist",
-            allowed=allowed,
-            remedy="Set it before the start.",
-        )
+    told = found_at(address)
+    if told is None:
+        yield leads_nowhere(place, address, allowed)
         return
     kind, found, rest = told.partition("://")
     near = None

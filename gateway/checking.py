@@ -16,7 +16,7 @@ from gateway.gaps import NO_GAPS, Gaps
 from gateway.names import unknown
 from gateway.routes import Operation
 
-__all__ = ["check", "redis_faults"]
+__all__ = ["check", "found_at", "leads_nowhere", "redis_faults"]
 
 _REDIS: Final = ("redis", "rediss", "unix")
 
@@ -179,18 +179,30 @@ def _settings_faults(config: GatewayConfig) -> Iterator[ConfigFault]:
         )
 
 
+def found_at(address: str) -> str | None:
+    """Answer an address, or what a reference to one refers to; None if that leads nowhere."""
+    try:
+        return reference(address)
+    except (KeyError, OSError, ValueError):
+        return None
+
+
+def leads_nowhere(place: str, address: str, allowed: str) -> ConfigFault:
+    """Report a reference to an address that is not there."""
+    return ConfigFault(
+        place=place,
+        value=f"{address} does not exist",
+        allowed=allowed,
+        remedy="Set it before the start.",
+    )
+
+
 def redis_faults(place: str, address: str) -> Iterator[ConfigFault]:
     """An address may be written out; a reference to one must lead somewhere. Its secret is kept."""
     allowed = "redis://, rediss:// or unix://, or env:NAME, file:/path of one"
-    try:
-        told = reference(address)
-    except (KeyError, OSError, ValueError):
-        yield ConfigFault(
-            place=place,
-            value=f"{address} does not exist",
-            allowed=allowed,
-            remedy="Set it before the start.",
-        )
+    told = found_at(address)
+    if told is None:
+        yield leads_nowhere(place, address, allowed)
         return
     scheme, found, rest = told.partition("://")
     if scheme not in _REDIS:

@@ -4,29 +4,15 @@ import pytest
 
 from deploy.checking import faults_of
 from deploy.profile import Settings
+from tests.unit.test_configuration_faults import SYSTEMS
 
-SYSTEMS = """
-[systems.business_central]
-tenant = "t"
-environment = "Production"
-company = "Crossdock Trading"
-client_id = "c"
-client_secret = "env:A_SECRET"
-[systems.salesforce]
-base_url = "https://example.my.salesforce.com"
-client_id = "c"
-client_secret = "env:A_SECRET"
-[systems.shiphero]
-username = "u"
-password = "env:A_SECRET"
-"""
 KEY = 'id = "d4vdgblnrt5m"\nsecret = "sha256:' + "0" * 64 + '"\n'
 ISSUER = 'url = "https://login.example.com"\naudience = "a"\nalgorithms = ["RS256"]\n'
 
 
 @pytest.fixture
 def told(tmp_path, monkeypatch):
-    monkeypatch.setenv("A_SECRET", "s")
+    monkeypatch.setenv("ERP_SECRET", "s")
 
     def check(text):
         file = tmp_path / "crossdock.toml"
@@ -83,7 +69,7 @@ prefix = "/three/below"
 contract = 5
 url = "http://x"
 [services.three.headers]
-host = "env:A_SECRET"
+host = "env:ERP_SECRET"
 """)
     }
 
