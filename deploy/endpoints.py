@@ -30,6 +30,9 @@ def address_faults(
     if store is not None:
         yield from _store_faults("store.url", store)
         yield from _password_faults("store.url", store)
+    collector = (told.get("telemetry") or {}).get("traces_endpoint")
+    if collector is not None:
+        yield from _collector_faults("telemetry.traces_endpoint", collector)
     redis = (told.get("gateway") or {}).get("redis")
     if redis is not None:
         yield from _password_faults("gateway.redis", redis)
@@ -68,6 +71,21 @@ def _tier_faults(place: str, address: str) -> Iterator[ConfigFault]:
         value=value,
         allowed="http://host:port or https://host:port",
         remedy="Write where that tier is served (crossdock serve).",
+    )
+
+
+def _collector_faults(place: str, address: str) -> Iterator[ConfigFault]:
+    if "@" in address or has_password(address):
+        value = "an address with a secret in it"
+    elif read_address(address) is None:
+        value = f"{address!r} is no address that can be dialled"
+    else:
+        return
+    yield ConfigFault(
+        place=place,
+        value=value,
+        allowed="http://host:port/path or https://host:port/path",
+        remedy="Name a collector that needs no secret, and let that one hold those of others.",
     )
 
 

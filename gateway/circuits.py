@@ -136,6 +136,10 @@ class Trial:
         self._circuit.ended(self._permit.failed)
         self._settle()
 
+    def cut_short(self) -> None:
+        """Report that the caller had no time for the answer: as good as not tried."""
+        self.released()
+
     def released(self) -> None:
         """Report nothing; the permit goes to the next who asks."""
         self._permit.released()

@@ -50,6 +50,8 @@ _KEPT_HEADERS: Final = frozenset(
         b"content-language",
     }
 )
+_SHARED_HEADERS: Final = _KEPT_HEADERS | {b"retry-after"}
+"""What those who wait are told: it is said now, so when to come again holds for them as well."""
 _NEVER_KEPT: Final = frozenset({401, 403, 408, 425, 429})
 _MARGIN_SECONDS: Final = 0.05
 """Kept back of a waiting repeat's budget, so that it can still be told 409 in time."""
@@ -236,7 +238,7 @@ class Idempotency:
         return self._store(flight, reply)
 
     async def _store(self, flight: Flight, reply: Reply) -> None:
-        kept = _restorable(reply)
+        kept = _with_only(_KEPT_HEADERS, reply)
         answer = StoredAnswer(
             fingerprint=flight.fingerprint,
             status=kept.status,
@@ -254,7 +256,9 @@ class Idempotency:
         call.claim = None
         del self._flights[flight.scope, flight.key]
         reply = call.reply
-        flight.land(None if reply is None or reply.body is None else _restorable(reply))
+        flight.land(
+            None if reply is None or reply.body is None else _with_only(_SHARED_HEADERS, reply)
+        )
         if self._claims is not None and flight.holder is not None:
             returning = self._claims.unclaim(
                 flight.scope, flight.key, flight.fingerprint, holder=flight.holder
@@ -283,8 +287,8 @@ def keepable(reply: Reply) -> bool:
         return True
 
 
-def _restorable(reply: Reply) -> Reply:
-    headers: list[Header] = [each for each in reply.headers if each[0] in _KEPT_HEADERS]
+def _with_only(names: frozenset[bytes], reply: Reply) -> Reply:
+    headers: list[Header] = [each for each in reply.headers if each[0] in names]
     return Reply(reply.status, headers, reply.body, reason=reply.reason)
 
 

@@ -289,7 +289,9 @@ def _report(shared: SharedCircuit | None, call: Call, reply: Reply) -> None:
         permit.succeeded()
         if shared is not None:
             shared.succeeded()
-    elif reply.reason in _NO_ANSWER and (reply.reason != _TOO_LATE or had_its_time(call)):
+    elif reply.reason == _TOO_LATE and not had_its_time(call):
+        permit.cut_short()
+    elif reply.reason in _NO_ANSWER:
         permit.failed()
     else:
         permit.released()

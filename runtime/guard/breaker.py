@@ -240,10 +240,7 @@ class Breaker:
             self._trial_running = False
         if ended is None:
             return
-        slow = self._settings.slow_seconds
-        late = False
-        if slow is not None and began is not None:
-            late = self._clock.monotonic() - began > slow
+        late = self._late(began)
         self._count(failed=not ended, slow=late)
         if ended and not (trial and late):
             if self._made is not None:
@@ -254,6 +251,22 @@ class Breaker:
                 self._opened(self._circuit.open)
         else:
             self._failed(trial=trial)
+
+    def cut_short(self, epoch: int, *, trial: bool, began: float | None) -> None:
+        """Take the report of a call whose caller left before the upstream had its time.
+
+        It tells of neither success nor failure; a call that had been slow by then was slow.
+        """
+        if epoch != self._epoch or trial or not self._late(began):
+            self.report(epoch, trial=trial, ended=None, began=began)
+            return
+        self._count(failed=False, slow=True)
+        if self._too_many():
+            self._opened(self._circuit.open)
+
+    def _late(self, began: float | None) -> bool:
+        slow = self._settings.slow_seconds
+        return slow is not None and began is not None and self._clock.monotonic() - began > slow
 
     def _failed(self, *, trial: bool) -> None:
         before = self.state
@@ -319,6 +332,12 @@ class Permit:
     def failed(self) -> None:
         """Report that the upstream did not answer, or not as it should."""
         self._report(ended=False)
+
+    def cut_short(self) -> None:
+        """Report that the caller had no time for an answer: it tells at most of slowness."""
+        if not self._reported:
+            self._reported = True
+            self._breaker.cut_short(self._epoch, trial=self.trial, began=self._began)
 
     def released(self) -> None:
         """Report nothing about the upstream; safe to call at any time."""

@@ -25,12 +25,17 @@ T = TypeVar("T")
 
 
 class GuardSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What one upstream is granted: `places` calls at once in a class, `queue` waiting for one."""
+    """What one upstream is granted: `places` calls at once in a class, `queue` waiting for one.
+
+    It has `patience` seconds before its silence is held against it: where the caller's budget cuts
+    a call off earlier, the caller was in a hurry and the upstream may be well.
+    """
 
     places: int = 64
     queue: int = 4096
     breaker: BreakerSettings = BreakerSettings()
     retry_share: float = 0.1
+    patience: float = 1.0
 
 
 class Guard:
@@ -103,10 +108,12 @@ class Guard:
                     Unavailable(system=self.system, may_have_happened=False, because="circuit open")
                 )
             with permit:
+                granted = time_left(self._clock, longest, system=self.system)
                 try:
-                    done = await attempt(time_left(self._clock, longest, system=self.system))
+                    done = await attempt(granted)
                 except CallFailedError as error:
-                    _report(permit, error)
+                    hurried = granted < min(longest, self._settings.patience)
+                    _report(permit, error, hurried=hurried)
                     raise
                 permit.succeeded()
                 return done
@@ -135,9 +142,11 @@ _WORTH_ONE_MORE = frozenset({"connection lost", "connect", "server error"})
 """Ends that a second try may mend at once; a time-out has used the caller's time already."""
 
 
-def _report(permit: Permit, error: CallFailedError) -> None:
+def _report(permit: Permit, error: CallFailedError, *, hurried: bool) -> None:
     """Tell the breaker what an end says of the upstream's health."""
     match error.failure:
+        case Unavailable(because="time-out") if hurried:
+            permit.cut_short()
         case Unavailable(because="deadline" | "circuit open" | "bulkhead full" | "record locked"):
             permit.released()
         case Unavailable() | Malformed():

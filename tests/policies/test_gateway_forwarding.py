@@ -5,6 +5,8 @@ from copy import copy
 
 import pytest
 
+from gateway.config import ShieldSettings
+from gateway.resilience import CircuitSettings
 from gateway.upstreams import Forwarder
 from tests.policies.http_service import OK, Service
 
@@ -235,6 +237,28 @@ async def test_a_caller_in_a_hurry_closes_no_circuit_to_the_others(behind):
 
     other = await w.token("partner-acme")
     assert (await w.call("GET", "/sales/v1/orders", token=other)).status == 200
+
+
+async def test_callers_in_a_hurry_tell_all_the_same_that_a_service_is_slow(world, clock):
+    """Each leaves before it has had the contract's time, and long after it should have answered."""
+    slow = CircuitSettings(slow_seconds=1.0, minimum=8)
+    service = Service()
+    service.delay = 1.0
+    async with service.serving() as url:
+        w = await world(
+            upstream=Forwarder(url, clock=clock),
+            config=world.config(gateway={"shield": ShieldSettings(breaker=slow)}),
+        )
+        token = await w.token()
+        for number in range(8):
+            assert circuit(w).state == "closed", number
+            call = w.call("GET", "/sales/v1/orders", token=token, headers=HURRIED)
+            under_way = asyncio.ensure_future(call)
+            await asyncio.sleep(0.01)
+            w.clock.advance(1.1)
+            assert (await under_way).problem == "deadline-exceeded"
+
+    assert circuit(w).state == "open"
 
 
 async def test_a_service_that_takes_all_of_the_contracts_time_is_held_to_it(world, clock):

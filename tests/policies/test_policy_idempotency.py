@@ -221,6 +221,22 @@ async def test_an_answer_that_cannot_be_kept_is_not_told(world):
     assert second.status == 201
 
 
+async def test_who_waited_for_an_answer_that_passes_is_told_when_to_come_again(world):
+    w = await world()
+    token = await w.token()
+
+    async def breaking_slowly(scope, key):
+        await asyncio.sleep(0.05)
+        raise OSError("the disk is gone")
+
+    w.keep.load_answer = breaking_slowly
+    first, repeat = await asyncio.gather(w.order("INV-1", token), w.order("INV-1", token))
+
+    assert (first.status, first.header("retry-after")) == (503, "1")
+    assert (repeat.status, repeat.header("retry-after")) == (503, "1")
+    assert repeat.header("idempotency-replayed") == "true"
+
+
 async def test_without_the_store_nothing_runs(world):
     w = await world()
     w.keep.broken = True

@@ -189,6 +189,34 @@ def test_calls_under_way_when_slowness_begins_to_count_are_not_slow(clock):
     assert breaker.state == "closed"
 
 
+def leaves(breaker, clock, seconds):
+    with breaker.admit() as permit:
+        clock.turn(seconds)
+        permit.cut_short()
+
+
+def test_who_leaves_early_tells_nothing_and_who_leaves_late_that_it_was_slow(clock):
+    breaker = a_slow_breaker(clock)
+    for _ in range(20):
+        leaves(breaker, clock, 0.9)
+    for _ in range(3):
+        leaves(breaker, clock, 1.1)
+    assert (breaker.state, breaker.standing().failures) == ("closed", 0)
+    leaves(breaker, clock, 1.1)
+    assert breaker.state == "open"
+
+
+def test_a_trial_cut_short_is_as_good_as_not_made(clock):
+    breaker = a_slow_breaker(clock)
+    for _ in range(4):
+        leaves(breaker, clock, 1.1)
+    clock.turn(2)
+    leaves(breaker, clock, 1.1)
+    assert breaker.state == "half-open"
+    takes(breaker, clock, 0.1)
+    assert breaker.state == "closed"
+
+
 def test_a_trial_that_is_slow_does_not_close_it(clock):
     breaker = a_slow_breaker(clock)
     for _ in range(4):

@@ -108,6 +108,25 @@ async def test_an_attempt_gets_what_is_left_of_the_callers_budget(guard):
     assert 0.3 < told[0] <= 0.5
 
 
+SILENT = Unavailable(system="erp", may_have_happened=True, because="time-out")
+
+
+@pytest.mark.parametrize(("budget", "state"), [(0.5, "closed"), (1.5, "open"), (None, "open")])
+async def test_silence_towards_a_caller_in_a_hurry_opens_no_circuit(guard, budget, state):
+    for _ in range(8):
+        deadline = None if budget is None else SystemClock().monotonic() + budget
+        with calling(CallContext(correlation_id="c", consumer="x", deadline=deadline)):
+            await call(guard, ends(SILENT))
+    assert guard.breaker("write").state == state
+
+
+async def test_where_less_is_granted_than_patience_silence_counts_all_the_same(guard):
+    for _ in range(5):
+        with pytest.raises(CallFailedError):
+            await guard.call("pulse", ends(SILENT), timeout=0.2, safe=True)
+    assert guard.breaker("pulse").state == "open"
+
+
 async def test_with_the_budget_used_up_nothing_is_sent(guard):
     sent = []
     past = CallContext(correlation_id="c", consumer="x", deadline=SystemClock().monotonic() - 1)
