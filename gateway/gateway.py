@@ -34,6 +34,7 @@ from gateway.policies.quota import Quota
 from gateway.policies.shed import Shed
 from gateway.policies.shield import Shield
 from gateway.policies.validate import Validate
+from gateway.publishing import published
 from gateway.records import Records
 from gateway.retelling import api_of, prefix_of
 from gateway.routes import Lifecycle as Stage
@@ -219,7 +220,7 @@ def build_gateway(
         raise ConfigError(faults)
     house = House(
         public_url=settings.public_url,
-        documents=[*documents, *mounted.published],
+        documents=[published(each, config) for each in (*documents, *mounted.published)],
         identity=identity,
         metrics=metrics,
         ready=ready,

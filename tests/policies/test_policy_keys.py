@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from joserfc import jws
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from gateway.config import Client, GatewayConfig, Issuer
+from gateway.config import BuiltInIssuer, Client, GatewayConfig, GatewaySettings, Issuer
 from gateway.keys import KeyRefusedError, import_key, import_set, metadata_url, reachable
 
 pytestmark = pytest.mark.anyio
@@ -190,6 +190,48 @@ async def test_a_refused_caller_is_sent_to_no_address_that_is_not_there(world, f
         assert slug == "token-expired" or named
     known = (await w.call("GET", "/.well-known/oauth-protected-resource")).json()
     assert known["authorization_servers"] == [ISSUER]
+
+
+def cloud(**changes):
+    made = {"url": ISSUER, "audience": "api://crossdock", "algorithms": ("RS256",)}
+    return Issuer(**{**made, **changes})
+
+
+FOUND = {"type": "openIdConnect", "openIdConnectUrl": f"{ISSUER}/.well-known/openid-configuration"}
+
+
+@pytest.mark.parametrize(
+    ("enabled", "issuers", "kind"),
+    [
+        (True, {}, "oauth2"),
+        (False, {"cloud": cloud()}, "openIdConnect"),
+        (False, {"cloud": cloud(discovery="oauth")}, "http"),
+        (False, {"cloud": cloud(jwks_uri=f"{ISSUER}/keys")}, "http"),
+        (False, {"cloud": cloud(), "other": cloud(url="https://other.example")}, "http"),
+        (True, {"cloud": cloud()}, "http"),
+    ],
+)
+async def test_a_published_contract_says_where_tokens_come_from(world, enabled, issuers, kind):
+    document = {
+        **world.document(),
+        "components": {
+            **world.document()["components"],
+            "securitySchemes": {"oauth2": {"type": "oauth2"}, "other": {"type": "mutualTLS"}},
+        },
+    }
+    gateway = GatewaySettings(issuer=BuiltInIssuer(enabled=enabled))
+    w = await world(document=document, config=GatewayConfig(gateway=gateway, issuers=issuers))
+    told = (await w.call("GET", "/openapi/sales/v1.json")).json()
+    schemes = told["components"].pop("securitySchemes")
+
+    assert (schemes["oauth2"]["type"], schemes["other"]["type"]) == (kind, "mutualTLS")
+    assert kind != "openIdConnect" or schemes["oauth2"] == FOUND
+    if kind == "http":
+        assert schemes["oauth2"]["scheme"] == "bearer"
+        (named,) = re.findall(r"/[.]well-known/[a-z-]+", schemes["oauth2"]["description"])
+        assert (await w.call("GET", named)).status == 200
+    document["components"].pop("securitySchemes")
+    assert told == document
 
 
 @pytest.mark.parametrize("text", ["A", "AAAAA"])
