@@ -28,6 +28,8 @@ from gateway.services import Service
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+_SCOPE_PATTERN = r"^[!#-\[\]-~]+$"
+"""RFC 6749, section 3.3."""
 NotEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 ORIGIN_PATTERN: Final = r"^https?://[^/?#@\s]+$"
 
@@ -155,6 +157,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     trusted_hops: tuple[str, ...] = ()
     """Addresses, networks or `unix`: hops that end TLS for us and tell callers' addresses and
     certificates. Nobody else is believed."""
+    metrics_scope: Annotated[str, msgspec.Meta(pattern=_SCOPE_PATTERN)] | None = None
+    """The scope that `/metrics` asks for, which names consumers; without one it is open."""
     attempts: AttemptLimits = AttemptLimits()
     drain_seconds: Seconds = 10.0
     guard: GuardLimits = GuardLimits()

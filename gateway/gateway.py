@@ -62,6 +62,8 @@ class _Routed:
             *self._policies["correlate"].compile(operation),
             *self._guard.compile(operation),
             *self._shield.compile(operation),
+            *self._policies["authenticate"].compile(operation),
+            *self._policies["authorize"].compile(operation),
             *self._guard.compile_body(operation),
         )
 
@@ -223,6 +225,7 @@ def build_gateway(
         documents=[published(each, config) for each in (*documents, *mounted.published)],
         identity=identity,
         metrics=metrics,
+        metrics_scope=settings.metrics_scope,
         ready=ready,
         draining=lambda: lasting.draining,
     )

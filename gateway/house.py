@@ -28,9 +28,14 @@ _TERMS: Final = Terms(limit="house", budget_ms=5_000, max_body_bytes=8_192)
 _HTML: Final = b"text/html; charset=utf-8"
 
 
-def _get(name: str, path: str) -> Operation:
+def _get(name: str, path: str, *, scope: str | None = None) -> Operation:
     return Operation(
-        key=f"house/{name}", api="house", method="GET", template=path, scopes=None, terms=_TERMS
+        key=f"house/{name}",
+        api="house",
+        method="GET",
+        template=path,
+        scopes=None if scope is None else (frozenset({scope}),),
+        terms=_TERMS,
     )
 
 
@@ -56,6 +61,7 @@ class House:
         documents: Sequence[Mapping[str, Any]],
         identity: Identity,
         metrics: Metrics,
+        metrics_scope: str | None,
         ready: Ready,
         draining: Callable[[], bool],
     ) -> None:
@@ -68,9 +74,10 @@ class House:
             for each in documents
             for api in (str(each["info"]["x-crossdock-api"]),)
         }
-        self._scopes = sorted(_scopes_of(documents))
+        self._scopes = sorted(_scopes_of(documents) | {*filter(None, (metrics_scope,))})
         self._identity = identity
         self._metrics = metrics
+        self._metrics_scope = metrics_scope
         self._ready = ready
         self._draining = draining
 
@@ -79,7 +86,7 @@ class House:
         found: list[tuple[Operation, Handler]] = [
             (_get("healthz", "/healthz"), self._healthz),
             (_get("readyz", "/readyz"), self._readyz),
-            (_get("metrics", "/metrics"), self._exposition),
+            (_get("metrics", "/metrics", scope=self._metrics_scope), self._exposition),
             (_get("api-catalog", "/.well-known/api-catalog"), self._catalog),
             (
                 _get("protected-resource", "/.well-known/oauth-protected-resource"),

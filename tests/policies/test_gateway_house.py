@@ -65,6 +65,27 @@ async def test_a_problem_type_is_a_page_and_a_document(world):
     assert (await w.call("GET", "/problems/nothing")).problem == "not-found"
 
 
+async def test_metrics_that_ask_for_a_scope_name_consumers_to_nobody_else(world):
+    config = world.config(gateway={"metrics_scope": "orders:read"})
+    w = await world(config=config)
+    anybody, holder = await w.call("GET", "/metrics"), await w.token()
+    other = await w.token(scope="orders:write")
+    refused = await w.call("GET", "/metrics", token=other)
+    told = await w.call("GET", "/metrics", token=holder)
+
+    assert (anybody.status, anybody.problem) == (401, "unauthenticated")
+    assert (refused.status, refused.problem) == (403, "insufficient-scope")
+    assert 'scope="orders:read"' in refused.header("www-authenticate")
+    assert (told.status, told.body[:2]) == (200, b"# ")
+    assert (await w.call("GET", "/healthz")).status == 200
+
+
+async def test_the_scope_of_metrics_is_among_those_that_are_named(world):
+    w = await world(config=world.config(gateway={"metrics_scope": "metrics:read"}))
+    named = (await w.call("GET", "/.well-known/oauth-protected-resource")).json()
+    assert "metrics:read" in named["scopes_supported"]
+
+
 async def test_an_unknown_operation_and_a_wrong_method_are_told_apart(world):
     w = await world()
     unknown = await w.call("GET", "/sales/v1/invoices")
