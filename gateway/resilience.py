@@ -61,7 +61,10 @@ class UpgradeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class ShedSettings(LimitSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Load shedding: bounds of the calls under way, and how late the event loop may run."""
+    """Load shedding: bounds of the calls under way, and how late the event loop may run.
+
+    An upstream that answers within `late_seconds` is quick, however much quicker it can be.
+    """
 
     enabled: bool = True
     least: Count = 64

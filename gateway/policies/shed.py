@@ -6,7 +6,8 @@ are shed in that order, and what is capture's alone stays so while the limit shr
 
 Two limits: one for this process, which follows how late its event loop runs (a vendor that is slow
 makes calls wait, not the loop late), and one for each remote upstream, which follows how long its
-answers take against the shortest of late.
+answers take against the shortest of late. A time as short as our own loop may be late tells of us,
+not of the upstream, and counts as quick.
 """
 
 import asyncio
@@ -33,7 +34,6 @@ _COME_AGAIN: Final[dict[Criticality, int]] = {"capture": 1, "status": 1, "sync":
 """Seconds; whoever is shed first is to come again last."""
 _TICK_SECONDS: Final = 0.01
 _MOST_MISSED: Final = 50
-_QUICK_SECONDS: Final = 0.005
 _LOST: Final = 10.0
 """How many times too long a call is taken to have been that ran out of the contract's time."""
 _PREFER: Final = b"prefer"
@@ -164,7 +164,7 @@ class Shed:
         )
 
     def _observing(self, limit: AdaptiveLimit) -> "_Observe":
-        return _Observe(limit, self._clock)
+        return _Observe(limit, self._clock, quick_seconds=self._settings.late_seconds)
 
     def _limit(self, name: str) -> AdaptiveLimit:
         limit = self._limits.get(name)
@@ -188,10 +188,10 @@ def _doors(
 class _Observe:
     """Tells a remote upstream's limit how long one operation's answers take."""
 
-    def __init__(self, limit: AdaptiveLimit, clock: Clock) -> None:
+    def __init__(self, limit: AdaptiveLimit, clock: Clock, *, quick_seconds: float) -> None:
         self._limit = limit
         self._clock = clock
-        self._best = Best(_QUICK_SECONDS)
+        self._best = Best(quick_seconds)
 
     def __call__(self, call: Call, reply: Reply) -> None:
         if not call.shed or _PREFER in call.fields:

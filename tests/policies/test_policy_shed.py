@@ -7,6 +7,8 @@ import pytest
 from gateway.explaining import Caller
 from gateway.policies.shed import SHARES
 from gateway.resilience import ShedSettings
+from gateway.upstreams import Forwarder
+from tests.policies.http_service import Service
 
 pytestmark = pytest.mark.anyio
 TEN = ShedSettings(least=10, first=10, most=10)
@@ -95,6 +97,29 @@ def test_order_capture_is_shed_last():
     ranked = sorted(SHARES, key=SHARES.__getitem__)
     assert ranked == ["bulk", "sync", "status", "capture"]
     assert SHARES["capture"] == 1.0
+
+
+@pytest.mark.parametrize(("late", "shrinks"), [(0.04, False), (0.2, True)])
+async def test_an_upstream_is_slow_only_beyond_what_our_own_loop_may_be_late(
+    world, clock, late, shrinks
+):
+    """A machine that stands still for a moment makes every call late, and no upstream slow."""
+    service = Service()
+    async with service.serving() as url:
+        w = await world(upstream=Forwarder(url, clock=clock))
+        token, limit = await w.token(), w.gateway.lasting.limits["sales/v1"]
+
+        async def called(seconds):
+            service.delay = 0.02
+            calls = await reads(w, 10, token)
+            await asyncio.sleep(0.01)
+            w.clock.advance(seconds)
+            return [each.status for each in await asyncio.gather(*calls)]
+
+        for seconds in (0.001, late, late, late):
+            assert set(await called(seconds)) == {200}
+
+    assert (limit.limit < limit.settings.first) is shrinks
 
 
 class Busy:
