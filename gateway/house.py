@@ -74,7 +74,7 @@ class House:
             for each in documents
             for api in (str(each["info"]["x-crossdock-api"]),)
         }
-        self._scopes = sorted(_scopes_of(documents) | {*filter(None, (metrics_scope,))})
+        self._scopes = sorted(_scopes_of(documents) | ({metrics_scope} if metrics_scope else set()))
         self._identity = identity
         self._metrics = metrics
         self._metrics_scope = metrics_scope

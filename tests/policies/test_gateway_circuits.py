@@ -168,6 +168,40 @@ async def test_the_one_trial_of_all_gateways_is_one_request(world, redis_url):
         assert await reads() == (503, 5)
 
 
+async def test_a_trial_that_its_caller_cut_short_is_the_next_callers(world, redis_url):
+    """Given back to all gateways: it neither closes the circuit nor opens it for longer."""
+    redis.Redis.from_url(redis_url).flushall()
+    quick = CircuitSettings(failures=2, open_seconds=0.2, jitter=0.0)
+    config = world.config(gateway={"redis": redis_url, "shield": ShieldSettings(breaker=quick)})
+    service = Service()
+    service.answers = [BROKEN] * 4
+    async with service.serving() as url:
+        w = await world(config=config, upstream=Forwarder(url, clock=SystemClock()))
+        w.clock.seconds = SystemClock().monotonic()
+        token = await w.token()
+        breaker = w.gateway.served.shield._breakers["sales.v1.reads"]
+
+        async def reads(**asked):
+            return (await w.call("GET", "/sales/v1/orders", token=token, **asked)).status
+
+        assert [await reads(), await reads(), breaker.state] == [503, 503, "open"]
+        await asyncio.sleep(0.4)
+        w.clock.advance(0.4)
+        service.delay = 0.2
+        assert await reads(headers=[("x-request-budget-ms", "50")]) == 504
+        assert breaker.state == "half-open"
+        service.delay = 0.0
+
+        async def answered():
+            return await reads() == 200
+
+        async with asyncio.timeout(5):
+            while not await answered():
+                w.clock.advance(0.1)
+                await asyncio.sleep(0.02)
+    assert breaker.state == "closed"
+
+
 # -- what an operator orders -----------------------------------------------------------------------
 
 

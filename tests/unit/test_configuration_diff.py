@@ -52,7 +52,13 @@ STOCK = {
             "get": {
                 "operationId": "getItem",
                 "parameters": [
-                    {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+                    {
+                        "name": "id",
+                        "in": "path",
+                        "required": True,
+                        "schema": {"type": "string", "pattern": "^[a-z0-9]{1,20}$"},
+                    },
+                    {"name": "depth", "in": "query", "schema": {"type": "integer", "maximum": 3}},
                 ],
                 "responses": {},
             },

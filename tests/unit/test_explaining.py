@@ -13,31 +13,9 @@ from gateway.apikeys import mint
 from gateway.config import Client, GatewayConfig, from_document
 from gateway.identity import introduce_from
 from gateway.tokens import Claims
-from tests.unit.test_configuration_diff import SYSTEMS
+from tests.unit.test_configuration_diff import STOCK, SYSTEMS
 
 KEY, NARROW = mint(), mint()
-CONTRACT = {
-    "openapi": "3.0.3",
-    "info": {"title": "Stock", "version": "1"},
-    "paths": {
-        "/status": {"get": {"operationId": "readStatus", "responses": {}}},
-        "/items/{id}": {
-            "get": {
-                "operationId": "getItem",
-                "parameters": [
-                    {
-                        "name": "id",
-                        "in": "path",
-                        "required": True,
-                        "schema": {"type": "string", "pattern": "^[a-z0-9]{1,20}$"},
-                    },
-                    {"name": "depth", "in": "query", "schema": {"type": "integer", "maximum": 3}},
-                ],
-                "responses": {},
-            },
-        },
-    },
-}
 FILE = (
     SYSTEMS
     + f"""
@@ -91,7 +69,7 @@ def explain(tmp_path, monkeypatch):
     monkeypatch.setenv("ERP_SECRET", "s")
     monkeypatch.setenv("CROSSDOCK_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("CROSSDOCK_CONFIG", str(tmp_path / "crossdock.toml"))
-    (tmp_path / "stock.json").write_text(json.dumps(CONTRACT))
+    (tmp_path / "stock.json").write_text(json.dumps(STOCK))
     (tmp_path / "crossdock.toml").write_text(FILE)
 
     def run(url, client="web", method="GET"):
